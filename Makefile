@@ -1,0 +1,153 @@
+# efdshim. 'make' needs a C compiler and make; the other targets install or name what they lack.
+#   make                   the library and the launcher, in build/
+#   make run               show real programs running on the shim
+#   make check             the tests; make check-programs: real programs with assertions
+#   make storm SEED=1      10,000 kills among 8 processes with 64 eventfds
+#   make fuzz SEED=1 N=1000000
+#   make figures           the shim against the kernel's eventfd, as ratios
+#   make lint | install PREFIX=/usr/local DESTDIR= | clean
+# CC, CFLAGS, LDFLAGS and B (the build directory) can be set on the command line.
+CC ?= cc
+B := build
+PREFIX ?= /usr/local
+SEED ?= 1
+N ?= 200000
+
+OPT ?= -O2 -g
+WARN := -Wall -Wextra -Wshadow -Wconversion -Werror
+SHIMFLAGS := -std=c11 -D_GNU_SOURCE= $(OPT) $(WARN) -fPIC -fvisibility=hidden -fno-delete-null-pointer-checks \
+	-ftls-model=initial-exec -Iinclude -Ishim
+TESTFLAGS := -std=gnu11 -D_GNU_SOURCE= -O1 -g -Wall -Wextra -Itests/support -Iinclude -Ishim
+SANFLAGS := -fsanitize=address,undefined -Wno-maybe-uninitialized -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+LIBS := -ldl -pthread
+DEPS := -MMD -MP
+
+objects = $(patsubst %.c,$(1)/obj/%.o,$(wildcard $(2)))
+CORE := shim/core/*.c shim/sys/*.c
+SHIM := $(CORE) shim/interpose/*.c
+SUITES := $(patsubst tests/%.c,%,$(wildcard tests/suite/*.c))
+UNITS := $(patsubst tests/%.c,%,$(wildcard tests/unit/*.c))
+
+all: $(B)/libefdshim.so $(B)/efdshim
+
+$(B)/libefdshim.so: $(call objects,$(B),$(SHIM)) $(B)/obj/shim/interpose/vfork.o
+	$(CC) -shared -Wl,--no-undefined -Wl,-z,now -Wl,-soname,libefdshim.so $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/efdshim: $(call objects,$(B),shim/cli/*.c $(CORE))
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/obj/shim/%.o: shim/%.c
+	@mkdir -p $(@D)
+	$(CC) $(SHIMFLAGS) $(CFLAGS) $(DEPS) -c -o $@ $<
+
+%/obj/shim/interpose/vfork.o: shim/interpose/vfork.S
+	@mkdir -p $(@D)
+	$(CC) $(ASFLAGS) -c -o $@ $<
+
+$(B)/asan/obj/shim/interpose/vfork.o: ASFLAGS := -DEFDSHIM_SANITIZED
+
+$(B)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(TESTFLAGS) $(CFLAGS) $(DEPS) -c -o $@ $<
+
+# The library once more, with the places in it where the crash-point test kills a process.
+$(B)/crash/obj/shim/%.o: shim/%.c
+	@mkdir -p $(@D)
+	$(CC) $(SHIMFLAGS) -DEFDSHIM_CRASH_POINTS $(CFLAGS) $(DEPS) -c -o $@ $<
+
+# The tests with the sanitizers have the shim inside each executable, so that its symbols come before those of the sanitizers' runtime.
+$(B)/asan/obj/shim/%.o: shim/%.c
+	@mkdir -p $(@D)
+	$(CC) $(SHIMFLAGS) $(SANFLAGS) $(CFLAGS) $(DEPS) -c -o $@ $<
+
+$(B)/asan/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(TESTFLAGS) $(SANFLAGS) $(CFLAGS) $(DEPS) -c -o $@ $<
+
+# Whatever includes Criterion waits until it is installed.
+$(patsubst %,$(B)/obj/tests/%.o,$(SUITES) $(UNITS)) $(patsubst %,$(B)/asan/obj/tests/%.o,$(SUITES) $(UNITS)) \
+$(filter-out %/shimcmd.o,$(call objects,$(B),tests/support/*.c) $(call objects,$(B)/asan,tests/support/*.c)): | criterion
+
+$(B)/tests/suite/%: $(B)/obj/tests/suite/%.o $(call objects,$(B),tests/support/*.c)
+	@mkdir -p $(@D)
+	$(CC) -o $@ $^ -lcriterion $(LIBS)
+
+$(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(call objects,$(B),tests/support/*.c $(CORE))
+	@mkdir -p $(@D)
+	$(CC) -o $@ $^ -lcriterion $(LIBS)
+
+$(B)/asan/tests/suite/%: $(B)/asan/obj/tests/suite/%.o $(call objects,$(B)/asan,tests/support/*.c $(SHIM)) \
+		$(B)/asan/obj/shim/interpose/vfork.o
+	@mkdir -p $(@D)
+	$(CC) $(SANFLAGS) -static-libasan -rdynamic -o $@ $^ -lcriterion $(LIBS)
+
+$(B)/asan/tests/unit/%: $(B)/asan/obj/tests/unit/%.o $(call objects,$(B)/asan,tests/support/*.c $(CORE))
+	@mkdir -p $(@D)
+	$(CC) $(SANFLAGS) -o $@ $^ -lcriterion $(LIBS)
+
+$(B)/tests/storm: $(call objects,$(B),tests/storm/*.c) $(B)/obj/tests/support/shimcmd.o
+	@mkdir -p $(@D)
+	$(CC) -o $@ $^ $(LIBS)
+
+$(B)/tests/crash: $(call objects,$(B),tests/crash/*.c) $(B)/obj/tests/support/shimcmd.o
+	@mkdir -p $(@D)
+	$(CC) -o $@ $^ $(LIBS)
+
+$(B)/crash/libefdshim.so: $(call objects,$(B)/crash,$(SHIM)) $(B)/crash/obj/shim/interpose/vfork.o
+	$(CC) -shared -Wl,--no-undefined -Wl,-z,now -Wl,-soname,libefdshim.so $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/tests/fuzz-diff: $(call objects,$(B),tests/fuzz/*.c)
+	@mkdir -p $(@D)
+	$(CC) -o $@ $^ $(LIBS)
+
+$(B)/tests/programs/bundled: $(B)/obj/tests/programs/bundled.o
+	@mkdir -p $(@D)
+	$(CC) -o $@ $^ $(LIBS)
+
+$(B)/bench/figures: $(B)/obj/bench/figures.o
+	@mkdir -p $(@D)
+	$(CC) -o $@ $^ $(LIBS)
+
+criterion:
+	@tests/need.sh criterion/criterion.h=libcriterion-dev
+
+check: all $(addprefix $(B)/tests/,$(SUITES) $(UNITS)) $(addprefix $(B)/asan/tests/,$(SUITES) $(UNITS)) \
+		$(B)/tests/fuzz-diff $(B)/tests/programs/bundled $(B)/tests/storm $(B)/tests/crash $(B)/crash/libefdshim.so
+	@tests/run.sh $(B)
+
+run: all $(B)/tests/programs/bundled
+	@tests/programs/run.sh $(B)
+
+check-programs: all $(B)/tests/programs/bundled
+	@tests/programs/check.sh $(B)
+
+storm: all $(B)/tests/storm
+	@tests/storm/run.sh $(B) 10000 $(SEED)
+
+fuzz: all $(B)/tests/fuzz-diff
+	$(B)/tests/fuzz-diff --shim $(B)/libefdshim.so --seed $(SEED) --ops $(N)
+
+figures: all $(B)/bench/figures
+	LD_PRELOAD=$(abspath $(B))/libefdshim.so $(B)/bench/figures
+
+C_FILES = $(wildcard shim/*/*.[ch] include/*/*.h tests/*/*.[ch] bench/*.[ch])
+
+lint:
+	@tests/need.sh clang-format clang-tidy cppcheck shellcheck
+	clang-format --dry-run -Werror $(C_FILES)
+	clang-tidy --quiet $(wildcard shim/*/*.c) -- $(SHIMFLAGS) 2>/dev/null
+	cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --std=c11 \
+		--inline-suppr -Iinclude -Ishim shim include
+	shellcheck -x -P SCRIPTDIR -P tests/shim -S warning tests/*.sh tests/*/*.sh .ci/run
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib
+	install -m 755 $(B)/efdshim $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 $(B)/libefdshim.so $(DESTDIR)$(PREFIX)/lib/
+
+clean:
+	rm -rf $(B)
+
+.PHONY: all criterion check run check-programs storm fuzz figures lint install clean
+.SECONDARY:
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

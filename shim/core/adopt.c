@@ -1,0 +1,188 @@
+#include "core/adopt.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "core/mirror.h"
+#include "core/object.h"
+#include "core/process.h"
+#include "core/setid.h"
+#include "core/classfd.h"
+#include "core/config.h"
+#include "core/fifo.h"
+#include "core/store.h"
+#include "core/text.h"
+#include "sys/raw.h"
+
+enum { LINK_BYTES = 512, LIST_BYTES = 2048, WITHOUT_PROC = 1024 };
+
+/* What getdents64 fills in. */
+struct listed {
+	uint64_t inode;
+	int64_t offset;
+	uint16_t length;
+	uint8_t type;
+	char name[];
+};
+
+static long link_of(int fd, char *target)
+{
+	char space[32];
+	struct text name = text_in(space, sizeof(space));
+	long n;
+
+	text_string(&name, "/proc/self/fd/");
+	text_number(&name, (uint64_t)fd, 10);
+	n = raw_syscall6(SYS_readlinkat, AT_FDCWD, (long)space, (long)target, LINK_BYTES - 1, 0, 0);
+	if (n > 0)
+		target[n] = 0;
+	return n;
+}
+
+/* The slot and class by the FIFO's name; where there is no /proc, by its inode number. */
+static bool locate(int fd, const struct stat *st, uint32_t *slot, unsigned *class)
+{
+	char target[LINK_BYTES];
+	long n = link_of(fd, target);
+	int found;
+
+	if (n > 0)
+		return fifo_is_name(target) && !object_prepare() &&
+		       fifo_of_link(target, (size_t)n, slot, class);
+	if (object_prepare() || !store_holds(st))
+		return false;
+	found = slotpool_of_inode(st->st_ino);
+	*slot = (uint32_t)found;
+	*class = CLASS_IN;
+	return found >= 0;
+}
+
+/* What FIFO of the store is open as fd: the living object, and of which class. */
+static bool identify(int fd, struct fdref *ref, unsigned *class)
+{
+	struct stat st;
+	uint32_t slot;
+
+	if (fd < 0 || raw_syscall3(SYS_fstat, fd, (long)&st, 0) || !S_ISFIFO(st.st_mode))
+		return false;
+	config_load(); /* the library's constructor may not have run */
+	if (!st.st_nlink || !locate(fd, &st, &slot, class))
+		return false;
+	*ref = (struct fdref){.fd = fd, .slot = slot, .object = slotpool_slot(slot)};
+	if (!ref->object || (*class == CLASS_IN && atomic_load(&ref->object->inode) != st.st_ino))
+		return false;
+	ref->generation = slot_generation(atomic_load(&ref->object->life));
+	return slot_lives_as(ref->object, ref->generation);
+}
+
+bool adopt_identify(int fd, struct fdref *ref)
+{
+	unsigned class;
+
+	return identify(fd, ref, &class) && class == CLASS_IN;
+}
+
+/* Others have it too, who may not know the shim: they shall see its level. */
+static void take_in(int fd)
+{
+	struct fdref ref;
+	unsigned class;
+
+	if (!identify(fd, &ref, &class))
+		return;
+	if (class == CLASS_IN && fdtable_kind(fd) == FD_OBJECT)
+		return; /* made before the library's constructor ran */
+	if (class != CLASS_IN)
+		classfd_inherit(ref.slot, ref.generation, class, fd);
+	else if (object_adopt(&ref) && object_is(&fd, &ref))
+		mirror_watch(&ref, CLASS_IN, false);
+}
+
+int adopt_number(int fd)
+{
+	if (fd < 0 || process_borrows_memory())
+		return fd;
+	fdtable_drop(fd);
+	take_in(fd);
+	return fd;
+}
+
+/* A set that came along may hold watches that the next image needs too. */
+static void take_in_inherited(int fd)
+{
+	static const char set[] = "anon_inode:[eventpoll]";
+	char target[LINK_BYTES];
+	struct stat st;
+
+	if (raw_syscall3(SYS_fstat, fd, (long)&st, 0))
+		return;
+	if (S_ISFIFO(st.st_mode))
+		take_in(fd);
+	else if (!(st.st_mode & S_IFMT) && link_of(fd, target) > 0 && !strcmp(target, set))
+		setid_of(fd);
+}
+
+static bool take_in_listed(int list)
+{
+	_Alignas(8) char space[LIST_BYTES];
+	long n = raw_syscall3(SYS_getdents64, list, (long)space, sizeof(space));
+
+	for (long at = 0; at < n;) {
+		const struct listed *entry = (const struct listed *)(const void *)(space + at);
+		const char *name = entry->name;
+		int fd = text_parse_int(&name);
+
+		if (fd >= 0 && fd != list)
+			take_in_inherited(fd);
+		at += entry->length;
+	}
+	return n > 0;
+}
+
+void adopt_inherited(void)
+{
+	int list = raw_openat(AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+
+	if (list >= 0) {
+		while (take_in_listed(list))
+			;
+		raw_close(list);
+		return;
+	}
+	for (int fd = 0; fd < WITHOUT_PROC; fd++)
+		take_in(fd);
+}
+
+void adopt_anew(void)
+{
+	for (uint32_t fd = 0; fd < fdtable_top(); fd++) {
+		if (fdtable_kind((int)fd) != FD_INTERNAL)
+			fdtable_drop((int)fd);
+	}
+	adopt_inherited();
+}
+
+/* By the file itself: its name may have changed, or not lead there from here. */
+static bool still_open_as(int fd, const struct fdref *ref)
+{
+	struct stat st;
+
+	return !raw_syscall3(SYS_fstat, fd, (long)&st, 0) && S_ISFIFO(st.st_mode) &&
+	       st.st_ino == atomic_load(&ref->object->inode) && store_holds(&st);
+}
+
+void adopt_check(int fd)
+{
+	struct fdref known;
+	int number = fd;
+
+	if (!object_is(&number, &known) || process_borrows_memory() || still_open_as(fd, &known))
+		return;
+	if (fdtable_drop_stale(fd, known.entry))
+		object_replaced(&known);
+}

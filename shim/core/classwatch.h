@@ -1,0 +1,34 @@
+/* Watches that the object's own FIFO cannot show: the kernel watches a class FIFO, under a cookie.
+ */
+#ifndef EFDSHIM_CORE_CLASSWATCH_H
+#define EFDSHIM_CORE_CLASSWATCH_H
+
+#include <stdint.h>
+
+#include "core/fdtable.h"
+#include "core/watch.h"
+
+/* epoll_ctl(2); 0 or an errno value. */
+int classwatch_control(int epfd, int op, int fd, uint32_t events, uint64_t data);
+
+/* EPOLL_CTL_ADD or _MOD of a fake fd whose interest belongs to `class`; 0 or an errno value. */
+int classwatch_set(
+	int epfd, int op, const struct fdref *ref, const struct epoll_event *event, unsigned class);
+
+/* Forgets the class watch that the fd has in the set, where it has one. */
+void classwatch_drop(int epfd, const struct fdref *ref);
+
+/* The object has died, with nobody here to close it: its watch must not wake the set for ever. */
+void classwatch_end(int epfd, const struct watch *watch, uint64_t cookie);
+
+/* The kernel has disarmed a one-shot watch that had nothing to report. */
+void classwatch_rearm(int epfd, const struct watch *watch, uint64_t cookie);
+
+/* The next image gets the set: it gets the fds that the class watches are on, too. */
+void classwatch_keep(int epfd);
+
+/* Others get the set: its class watches end with this process, so the objects' own FIFOs take their
+ * place. */
+void classwatch_share(int epfd);
+
+#endif

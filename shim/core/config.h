@@ -1,0 +1,24 @@
+/* The environment variables, read once while the library loads. */
+#ifndef EFDSHIM_CORE_CONFIG_H
+#define EFDSHIM_CORE_CONFIG_H
+
+#include <stdbool.h>
+
+struct config {
+	const char *dir;     /* EFDSHIM_DIR, or NULL */
+	const char *runtime; /* XDG_RUNTIME_DIR, or NULL */
+	bool only_missing;   /* EFDSHIM_MODE=missing: emulate only what the kernel refuses */
+	bool mirror_always;  /* EFDSHIM_MIRROR=always: every object is watched from the start */
+	bool debug;	     /* EFDSHIM_DEBUG=1: say on stderr why the kernel serves */
+};
+
+extern struct config config;
+
+/* Reads them, once: at load, or before that when an eventfd is made earlier. Set-uid programs get
+ * the defaults: their environment is the caller's. */
+void config_load(void);
+
+/* One line on stderr for each cause under EFDSHIM_DEBUG=1, silence otherwise. */
+void config_debug(const char *what, int err);
+
+#endif

@@ -1,0 +1,127 @@
+/* readv(2) and writev(2) on a counter eventfd. */
+#include "core/counterfd.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
+
+#include "core/stats.h"
+#include "core/usermem.h"
+#include "sys/probe.h"
+
+/* BYTES_MAX: the kernel moves no more in one call. */
+enum { WORD = sizeof(uint64_t), SEGMENTS_MAX = 1024, BYTES_MAX = 0x7ffff000 };
+
+/* Reads the array over as the kernel does before it does anything: 0 or an errno value, and the
+ * bytes there are in all. */
+static int check_array(const struct iovec *iov, int count, size_t *total)
+{
+	*total = 0;
+	if (count < 0 || count > SEGMENTS_MAX)
+		return EINVAL;
+	if (!count)
+		return 0;
+	if (!usermem_in_range(iov, (size_t)count * sizeof(*iov)))
+		return EFAULT;
+	for (int i = 0; i < count; i++) {
+		if (!usermem_loadable(&iov[i], sizeof(iov[i])))
+			return EFAULT;
+		if (iov[i].iov_len > SSIZE_MAX)
+			return EINVAL;
+	}
+	for (int i = 0; i < count; i++) {
+		size_t length = iov[i].iov_len;
+
+		if (count == 1 && length > BYTES_MAX)
+			length = BYTES_MAX; /* a single segment is cut before it is checked */
+		if (!usermem_in_range(iov[i].iov_base, length))
+			return EFAULT;
+		*total += length < BYTES_MAX - *total ? length : BYTES_MAX - *total;
+	}
+	return 0;
+}
+
+static struct outcome scatter(const struct iovec *iov, int count, uint64_t value)
+{
+	const char *from = (const char *)&value;
+	size_t left = WORD;
+
+	for (int i = 0; i < count && left; i++) {
+		size_t n = iov[i].iov_len < left ? iov[i].iov_len : left;
+
+		if (n && !usermem_store(iov[i].iov_base, from, n))
+			return outcome_err(EFAULT);
+		from += n;
+		left -= n;
+	}
+	return outcome_ok(WORD);
+}
+
+/* A vector call of a file that knows only plain ones: one for each segment, until one fails or
+ * falls short. Empty segments are skipped, but for the first. */
+static struct outcome each_segment(const struct fdref *ref, const struct iovec *iov, int count,
+	struct outcome (*step)(const struct fdref *, const struct iovec *, bool))
+{
+	long done = 0;
+
+	for (int i = 0; i < count; i++) {
+		struct outcome outcome;
+
+		if (i && !iov[i].iov_len)
+			continue;
+		outcome = step(ref, &iov[i], done != 0);
+		if (outcome.err)
+			return done ? outcome_ok(done) : outcome;
+		done += outcome.value;
+		if ((size_t)outcome.value != iov[i].iov_len)
+			break;
+	}
+	return outcome_ok(done);
+}
+
+static struct outcome read_segment(const struct fdref *ref, const struct iovec *segment, bool more)
+{
+	(void)more;
+	return counterfd_read(ref, segment->iov_base, segment->iov_len);
+}
+
+static struct outcome write_segment(const struct fdref *ref, const struct iovec *segment, bool more)
+{
+	size_t n = segment->iov_len < BYTES_MAX ? segment->iov_len : BYTES_MAX;
+
+	if (more)
+		return counterfd_write_more(ref, segment->iov_base, n);
+	return counterfd_write(ref, segment->iov_base, n);
+}
+
+struct outcome counterfd_readv(
+	const struct fdref *ref, const struct iovec *iov, int count, bool nowait)
+{
+	size_t total;
+	uint64_t value;
+	int err = check_array(iov, count, &total);
+
+	if (err)
+		return outcome_err(err);
+	if (!total)
+		return outcome_ok(0);
+	if (!probe_readv_scatters())
+		return each_segment(ref, iov, count, read_segment);
+	stats_add(STATS_READS);
+	if (total < WORD)
+		return outcome_err(EINVAL);
+	err = counterfd_take(ref, nowait, &value);
+	return err ? outcome_err(err) : scatter(iov, count, value);
+}
+
+struct outcome counterfd_writev(const struct fdref *ref, const struct iovec *iov, int count)
+{
+	size_t total;
+	int err = check_array(iov, count, &total);
+
+	if (err)
+		return outcome_err(err);
+	if (!total)
+		return outcome_ok(0);
+	return each_segment(ref, iov, count, write_segment);
+}

@@ -1,0 +1,245 @@
+#include "core/epollset.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+
+#include "core/classfd.h"
+#include "core/classwatch.h"
+#include "core/mirror.h"
+#include "core/nested.h"
+#include "core/object.h"
+#include "core/local.h"
+#include "core/setid.h"
+#include "core/stats.h"
+#include "core/timeout.h"
+#include "core/usermem.h"
+#include "core/watch.h"
+#include "sys/raw.h"
+
+/* What passes to the kernel of a watch besides its interest. */
+#define FLAG_BITS (EPOLLET | EPOLLONESHOT | EPOLLEXCLUSIVE | EPOLLWAKEUP)
+
+/* What the kernel takes together with EPOLLEXCLUSIVE. */
+#define EXCLUSIVE_BITS                                                                             \
+	(EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE)
+
+/* How often a wait whose time is over looks again because all it got was to be dropped. */
+enum { LATE_LOOKS = 100 };
+
+/* One epoll_ctl on its way. */
+struct change {
+	int epfd;
+	int op;
+	const struct fdref *ref;
+	struct epoll_event event; /* as the program asked */
+	unsigned class;
+};
+
+/* The class FIFO is this process's to open. Where others have the set or the object too, they must
+ * be able to change the watch, to poke, and to go on when this process is gone: the object's own
+ * FIFO serves all. */
+static bool must_share(int epfd, const struct fdref *ref)
+{
+	return setid_shared(epfd) || local_of(ref->slot)->forks != setid_forks();
+}
+
+static int change_own_watch(const struct change *change)
+{
+	const struct fdref *ref = change->ref;
+	/* bits that an eventfd never shows, but a FIFO does, are left out */
+	uint32_t events = change->event.events & (FLAG_BITS | slot_possible(ref->object));
+	int err = classwatch_control(
+		change->epfd, change->op, ref->fd, events, change->event.data.u64);
+
+	if (!err && change->op != EPOLL_CTL_ADD && atomic_load(&ref->object->watches))
+		classwatch_drop(change->epfd, ref);
+	return err;
+}
+
+static void edges_for(const struct fdref *ref)
+{
+	uint32_t watched = atomic_load(&ref->object->watched);
+
+	atomic_fetch_or(&ref->object->watched, (watched & 0xff) << WATCHED_EDGE);
+	if (watched & WATCHED_OUT)
+		mirror_watch_out_edges(ref);
+}
+
+/* Which objects are in the set is not known: all get edges. */
+void epollset_nested(int outer, int inner, uint32_t events)
+{
+	if (!nested_note(setid_of(outer), setid_of(inner), events & EPOLLET))
+		return;
+	for (uint32_t fd = 0; fd < fdtable_top(); fd++) {
+		struct fdref ref;
+		int number = (int)fd;
+
+		if (object_is(&number, &ref))
+			edges_for(&ref);
+	}
+}
+
+/* Whether every operation on the object must reach the watch as an edge: an exclusive one wakes one
+ * more waiter each time. */
+static bool edge_triggered(const struct change *change)
+{
+	return (change->event.events & (EPOLLET | EPOLLEXCLUSIVE)) ||
+	       nested_needs_edges(fdtable_epoll_id(change->epfd));
+}
+
+/* The marks that the object bears once the watch is mirrored. */
+static uint32_t wanted_marks(const struct change *change)
+{
+	bool edges = edge_triggered(change);
+	uint32_t marks = 1u << change->class;
+
+	if (edges)
+		marks |= 1u << (change->class + WATCHED_EDGE);
+	if (change->class == CLASS_IN && (change->event.events & EPOLLOUT))
+		marks |= edges ? WATCHED_OUT | WATCHED_OUT_EDGE : WATCHED_OUT;
+	return marks;
+}
+
+static bool mirrored(const struct change *change)
+{
+	uint32_t marks = wanted_marks(change);
+
+	return (atomic_load(&change->ref->object->watched) & marks) == marks;
+}
+
+static int start_mirror(const struct change *change)
+{
+	atomic_fetch_or(&change->ref->object->watched, wanted_marks(change));
+	return mirror_watch(change->ref, change->class, edge_triggered(change)) ? ENOMEM : 0;
+}
+
+/* The first watch of its kind: the kernel must not look before the FIFO shows the level, and a call
+ * that fails must leave no trace. So it is asked with an empty interest first. */
+static int start_watch(struct change *change)
+{
+	int err = classwatch_control(change->epfd, change->op, change->ref->fd, 0, 0);
+
+	if (err)
+		return err;
+	err = start_mirror(change);
+	if (change->op == EPOLL_CTL_ADD)
+		classwatch_control(change->epfd, EPOLL_CTL_DEL, change->ref->fd, 0, 0);
+	return err;
+}
+
+struct outcome epollset_ctl(
+	int epfd, int op, const struct fdref *ref, const struct epoll_event *event)
+{
+	struct change change = {.epfd = epfd, .op = op, .ref = ref};
+	int err;
+
+	if (op != EPOLL_CTL_ADD && op != EPOLL_CTL_MOD && op != EPOLL_CTL_DEL)
+		return outcome_raw(raw_epoll_ctl(epfd, op, ref->fd, (void *)(uintptr_t)event));
+	if (op == EPOLL_CTL_DEL)
+		return (err = change_own_watch(&change)) ? outcome_err(err) : outcome_ok(0);
+	if (!usermem_loadable(event, sizeof(*event)))
+		return outcome_err(EFAULT);
+	change.event = *event;
+	if ((event->events & EPOLLEXCLUSIVE) &&
+		(op == EPOLL_CTL_MOD || (event->events & ~EXCLUSIVE_BITS))) /* the kernel refuses */
+		return outcome_err(classwatch_control(
+			epfd, op, ref->fd, change.event.events, change.event.data.u64));
+	change.class = slot_class(ref->object, change.event.events);
+	if (change.class > CLASS_IN &&
+		(must_share(epfd, ref) ||
+			classfd_get(ref->slot, ref->generation, change.class) < 0))
+		change.class = CLASS_IN;
+	err = mirrored(&change) ? 0 : start_watch(&change);
+	if (err)
+		return outcome_err(err);
+	if (change.class == CLASS_NONE || change.class == CLASS_IN)
+		err = change_own_watch(&change);
+	else
+		err = classwatch_set(epfd, op, ref, &change.event, change.class);
+	return err ? outcome_err(err) : outcome_ok(0);
+}
+
+/* Refreshes the level that woke us, so that a stale one does not wake us again. */
+static uint32_t current_events(const struct watch *watch, struct slot *slot)
+{
+	struct fdref ref = {
+		.fd = watch->fd,
+		.object = slot,
+		.slot = watch->slot,
+		.generation = watch->generation,
+	};
+	uint32_t state = slot_state(slot) & (watch->events | EPOLLERR | EPOLLHUP);
+
+	if (!state)
+		mirror_refresh(&ref, slot_class(slot, watch->events));
+	return state;
+}
+
+/* What the program gets for an event of the kernel's; false where there is nothing to report after
+ * all. */
+static bool translate(int epfd, struct epoll_event *event)
+{
+	struct watch watch;
+	struct slot *slot;
+
+	switch (watch_of(event->data.u64, &watch)) {
+	case WATCH_NONE:
+		return true;
+	case WATCH_DEAD:
+		return false;
+	default:
+		break;
+	}
+	slot = slotpool_slot(watch.slot);
+	if (!slot || !object_still_open(watch.slot, watch.generation)) {
+		classwatch_end(epfd, &watch, event->data.u64);
+		return false;
+	}
+	event->events = current_events(&watch, slot);
+	if (!event->events) {
+		if (watch.events & EPOLLONESHOT) /* the kernel has disarmed it for nothing */
+			classwatch_rearm(epfd, &watch, event->data.u64);
+		return false;
+	}
+	if (watch.events & EPOLLONESHOT)
+		watch_fire(event->data.u64);
+	event->data.u64 = watch.data;
+	return true;
+}
+
+static long translate_all(int epfd, struct epoll_event *events, long n)
+{
+	long kept = 0;
+
+	for (long i = 0; i < n; i++) {
+		struct epoll_event event = events[i];
+
+		if (translate(epfd, &event))
+			events[kept++] = event;
+	}
+	return kept;
+}
+
+struct outcome epollset_wait(struct epoll_call *call)
+{
+	bool watched = watch_any();
+	struct timeout timeout = timeout_start(watched ? call->timeout : NULL);
+	struct timespec left;
+
+	for (int late = 0;;) {
+		struct outcome outcome = call->attempt(call);
+
+		if (outcome.err || outcome.value <= 0 || !watch_any())
+			return outcome;
+		outcome.value = translate_all(call->epfd, call->events, outcome.value);
+		if (!watched) { /* the first cookie came while we slept */
+			watched = true;
+			timeout = timeout_start(call->timeout);
+		}
+		/* what was dropped may have kept others out: look again, even when the time is over
+		 */
+		if (outcome.value || (timeout_over(&timeout, &left) && ++late > LATE_LOOKS))
+			return outcome;
+		call->timeout = call->timeout ? &left : NULL;
+	}
+}

@@ -1,0 +1,57 @@
+#include "core/handover.h"
+
+#include <fcntl.h>
+#include <stdbool.h>
+
+#include "core/adopt.h"
+#include "core/classwatch.h"
+#include "core/mirror.h"
+#include "core/object.h"
+#include "core/watch.h"
+#include "sys/raw.h"
+
+void handover_number(int fd)
+{
+	struct fdref ref;
+
+	if (fdtable_kind(fd) == FD_SET) {
+		classwatch_share(fd);
+		return;
+	}
+	adopt_check(fd); /* it may have been replaced by a system call instruction */
+	if (object_is(&fd, &ref))
+		mirror_watch(&ref, CLASS_IN, false);
+}
+
+static void hand_over(bool all)
+{
+	for (uint32_t i = 0; i < fdtable_top(); i++) {
+		enum fd_kind kind = fdtable_kind((int)i);
+
+		if ((kind != FD_SET && kind != FD_OBJECT) ||
+			(!all && (raw_fcntl((int)i, F_GETFD, 0) & FD_CLOEXEC)))
+			continue;
+		if (kind == FD_SET)
+			classwatch_keep((int)i);
+		else
+			handover_number((int)i);
+	}
+}
+
+void handover_inherited(void)
+{
+	hand_over(false);
+}
+
+void handover_all(void)
+{
+	hand_over(true);
+}
+
+void handover_stayed(void)
+{
+	for (uint32_t i = 0; i < fdtable_top() && watch_any(); i++) {
+		if (fdtable_kind((int)i) == FD_INTERNAL)
+			raw_fcntl((int)i, F_SETFD, FD_CLOEXEC);
+	}
+}

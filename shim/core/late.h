@@ -1,0 +1,28 @@
+/* A read or write that went to the kernel, as the number was not ours, and met a fake fd's FIFO
+ * there: between the look at the table and the system call another thread put an eventfd at the
+ * number. */
+#ifndef EFDSHIM_CORE_LATE_H
+#define EFDSHIM_CORE_LATE_H
+
+#include <stdbool.h>
+
+#include "core/fdtable.h"
+#include "core/outcome.h"
+
+/* True where that may be. Asked only after a call that ended as one on a FIFO may end. */
+static inline bool late_possible(int fd)
+{
+	return fdtable_entry(fd) || atomic_load(&fdtable_makers);
+}
+
+/* A write of 8 bytes was done: where they lie in a FIFO they are taken out, and the write is done
+ * again. */
+struct outcome late_write(int fd, const void *buf);
+
+/* A read would have blocked, or got less than 8 bytes: such as the level of a watched object. */
+struct outcome late_read(int fd, void *buf, unsigned long n, struct outcome got);
+
+/* Does the writes that met the FIFO of a new object, before its level comes to be in there. */
+void late_gather(const struct fdref *ref);
+
+#endif

@@ -1,0 +1,144 @@
+#include "core/mirror.h"
+
+#include <errno.h>
+
+#include "core/classfd.h"
+#include "core/config.h"
+#include "core/level.h"
+#include "core/object.h"
+#include "core/stats.h"
+#include "core/wait.h"
+
+/* Opens or pins what the class is mirrored into. */
+static struct fifo_loan get_fifo(const struct fdref *ref, unsigned class)
+{
+	if (class == CLASS_IN)
+		return object_borrow_fifo(ref);
+	return (struct fifo_loan){.fd = classfd_get(ref->slot, ref->generation, class)};
+}
+
+static void put_fifo(const struct fdref *ref, unsigned class, struct fifo_loan loan)
+{
+	if (class == CLASS_IN)
+		object_return_fifo(ref, loan);
+}
+
+static int settle(
+	const struct fdref *ref, unsigned class, enum level_direction direction, bool edge)
+{
+	/* the last close would close the class fd under our hands */
+	bool held = class != CLASS_IN && object_hold_living(ref);
+	struct fifo_loan loan = {.fd = 0};
+
+	if (class == CLASS_IN || held || slot_lives_as(ref->object, ref->generation)) {
+		loan = get_fifo(ref, class);
+		if (loan.fd >= 0) {
+			level_settle(ref->object, class, loan.fd, direction, edge);
+			put_fifo(ref, class, loan);
+		}
+	}
+	if (held)
+		object_release(ref);
+	return loan.fd < 0 ? -loan.fd : 0;
+}
+
+int mirror_watch(const struct fdref *ref, unsigned class, bool edge)
+{
+	uint32_t bits = 1u << class;
+
+	if (edge)
+		bits |= 1u << (class + WATCHED_EDGE);
+	if ((atomic_load(&ref->object->watched) & bits) != bits)
+		atomic_fetch_or(&ref->object->watched, bits);
+	if (class == CLASS_NONE)
+		return 0;
+	return settle(ref, class, LEVEL_UP, false);
+}
+
+void mirror_watch_out_edges(const struct fdref *ref)
+{
+	atomic_fetch_or(&ref->object->watched, WATCHED_OUT_EDGE);
+	mirror_watch(ref, CLASS_IN, true);
+}
+
+void mirror_always_on(void)
+{
+	config.mirror_always = true;
+	for (uint32_t fd = 0; fd < fdtable_top(); fd++) {
+		struct fdref ref;
+		int number = (int)fd;
+
+		if (object_is(&number, &ref))
+			mirror_watch(&ref, CLASS_IN, true);
+	}
+}
+
+void mirror_refresh(const struct fdref *ref, unsigned class)
+{
+	if (class != CLASS_NONE)
+		settle(ref, class, LEVEL_UP, false);
+}
+
+static bool at_limit(uint64_t count)
+{
+	return !(counter_state(count) & EPOLLOUT);
+}
+
+static void with_own_fifo(const struct fdref *ref, void (*act)(struct slot *, int))
+{
+	struct fifo_loan loan = get_fifo(ref, CLASS_IN);
+
+	if (loan.fd < 0)
+		return;
+	act(ref->object, loan.fd);
+	put_fifo(ref, CLASS_IN, loan);
+}
+
+/* `raised`: the event bits of the operation itself, which are an edge for the classes that hold one
+ * of them. */
+static void class_changed(
+	const struct fdref *ref, unsigned class, struct counter_step step, uint32_t raised)
+{
+	uint32_t watched = atomic_load(&ref->object->watched);
+	bool edge = watched & 1u << (class + WATCHED_EDGE);
+
+	edge = edge && (raised & class_bits(class));
+	if (!(counter_state(step.after) & class_bits(class)))
+		settle(ref, class, LEVEL_DOWN, false);
+	else if (class == CLASS_IN && at_limit(step.before) && !at_limit(step.after))
+		with_own_fifo(ref, level_leave_limit);
+	else if (edge || !level_landed(ref->object, class) || at_limit(step.after))
+		settle(ref, class, LEVEL_UP, edge);
+}
+
+static void changed(const struct fdref *ref, struct counter_step step, uint32_t raised)
+{
+	uint32_t classes = atomic_load(&ref->object->watched) & CLASSES_MASK;
+
+	for (; classes; classes &= classes - 1)
+		class_changed(ref, (unsigned)__builtin_ctz(classes), step, raised);
+}
+
+void mirror_tell_written(const struct fdref *ref, struct counter_step step)
+{
+	struct slot *slot = ref->object;
+
+	wait_wake(&slot->read_seq, &slot->read_waiters);
+	if (!atomic_load(&slot->watched))
+		return;
+	if (!step.after && (atomic_load(&slot->watched) & WATCHED_OUT_EDGE))
+		with_own_fifo(ref, level_raise_in);
+	changed(ref, step, EPOLLIN);
+}
+
+void mirror_tell_read(const struct fdref *ref, struct counter_step step)
+{
+	struct slot *slot = ref->object;
+
+	wait_wake(&slot->write_seq, &slot->write_waiters);
+	if (!atomic_load(&slot->watched))
+		return;
+	changed(ref, step, EPOLLOUT);
+	if (atomic_load(&slot->watched) & WATCHED_OUT_EDGE)
+		with_own_fifo(ref, level_raise_out);
+}

@@ -1,0 +1,50 @@
+/* When the counter moves: which classes are settled, and which way. */
+#ifndef EFDSHIM_CORE_MIRROR_H
+#define EFDSHIM_CORE_MIRROR_H
+
+#include "core/counter.h"
+#include "core/fdtable.h"
+#include "core/slot.h"
+#include "core/stats.h"
+
+/* From now on class `class` of the object is mirrored, with an edge for every operation where
+ * `edge` says so. The level is right on return. 0 or an errno value. */
+int mirror_watch(const struct fdref *ref, unsigned class, bool edge);
+
+/* Their slow halves, for objects that somebody waits for. */
+void mirror_tell_written(const struct fdref *ref, struct counter_step step);
+void mirror_tell_read(const struct fdref *ref, struct counter_step step);
+
+/* A write, or a read, moved the counter as `step` says: wakes and settles. */
+static inline void mirror_written(const struct fdref *ref, struct counter_step step)
+{
+	const struct slot *slot = ref->object;
+
+	if (atomic_load(&slot->watched) | atomic_load(&slot->read_waiters))
+		mirror_tell_written(ref, step);
+	else
+		stats_add(STATS_AVOIDED);
+}
+
+static inline void mirror_was_read(const struct fdref *ref, struct counter_step step)
+{
+	const struct slot *slot = ref->object;
+
+	if (atomic_load(&slot->watched) | atomic_load(&slot->write_waiters))
+		mirror_tell_read(ref, step);
+	else
+		stats_add(STATS_AVOIDED);
+}
+
+/* From now on the object's own FIFO shows even the edge of OUT that each read is, at the price of
+ * an edge of IN with it. */
+void mirror_watch_out_edges(const struct fdref *ref);
+
+/* Watchers the shim cannot see may come: mirrors every object of this process, and all it will
+ * make, for good. */
+void mirror_always_on(void);
+
+/* Somebody found the FIFO of the class readable: empties it where that is stale. */
+void mirror_refresh(const struct fdref *ref, unsigned class);
+
+#endif

@@ -1,0 +1,383 @@
+#include "core/object.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stddef.h>
+#include <sys/eventfd.h>
+
+#include "core/adopt.h"
+#include "core/classfd.h"
+#include "core/config.h"
+#include "core/crash.h"
+#include "core/late.h"
+#include "core/local.h"
+#include "core/mirror.h"
+#include "core/process.h"
+#include "core/setid.h"
+#include "core/slotpool.h"
+#include "core/stats.h"
+#include "core/fifo.h"
+#include "core/store.h"
+#include "core/watch.h"
+#include "sys/raw.h"
+
+/* 1 once everything below eventfd() is in place; set by object_prepare(). */
+static _Atomic int prepared;
+
+int object_prepare(void)
+{
+	int err;
+
+	if (atomic_load_explicit(&prepared, memory_order_acquire))
+		return 0;
+	err = fdtable_init();
+	if (!err)
+		err = store_open();
+	if (!err)
+		err = slotpool_open();
+	if (!err)
+		err = watch_open();
+	if (!err) /* last: where addresses are scarce the others fail, and nothing is taken */
+		err = local_init();
+	if (err)
+		return err;
+	atomic_store(&prepared, 1);
+	return 0;
+}
+
+/* The process has closed its last fd of the object. Whether any other has one is for the FIFO to
+ * say. */
+static void last_hold_gone(const struct fdref *ref)
+{
+	struct slot *slot = ref->object;
+	uint32_t life = atomic_load(&slot->life);
+
+	stats_syscall();
+	if (slot_generation(life) != ref->generation)
+		return;
+	classfd_forget_class(ref->slot, ref->generation, CLASS_IN);
+	if (fifo_liveness(ref->slot) != LIVE_NOWHERE)
+		return;
+	if (atomic_load(&slot->watched) & CLASSES_MASK & ~(1u << CLASS_IN))
+		classfd_forget(ref->slot, ref->generation);
+	CRASH_POINT("close.dead");
+	if ((life & LIFE_STATE_MASK) == STATE_LIVE)
+		slotpool_bury(ref->slot, life);
+}
+
+static uint32_t slot_flags(int flags)
+{
+	uint32_t set = KIND_COUNTER;
+
+	if (flags & EFD_SEMAPHORE)
+		set |= SLOT_SEMAPHORE;
+	if (flags & EFD_NONBLOCK)
+		set |= SLOT_NONBLOCK;
+	return set;
+}
+
+static int open_own_fifo(uint32_t index, struct slot *slot, int flags)
+{
+	uint64_t inode = atomic_load(&slot->inode);
+	int fd = fifo_open_new(index, flags & EFD_CLOEXEC ? O_CLOEXEC : 0, &inode);
+
+	stats_syscall();
+	if (fd >= 0)
+		atomic_store(&slot->inode, inode);
+	return fd;
+}
+
+static struct outcome give_up(uint32_t index, int err)
+{
+	slotpool_give(index);
+	if (err == EMFILE || err == ENFILE)
+		return outcome_err(err);
+	config_debug("no FIFO", err);
+	return outcome_err(ENOSYS);
+}
+
+/* A new FIFO is empty. It is not drained: what is in it all the same is a late write. */
+static void mirror_new(const struct fdref *ref)
+{
+	late_gather(ref);
+	atomic_fetch_or(&ref->object->watched, 1u << CLASS_IN | 1u << (CLASS_IN + WATCHED_EDGE));
+	if (slot_state(ref->object) & class_bits(CLASS_IN))
+		mirror_watch(ref, CLASS_IN, true);
+}
+
+static struct outcome create_in_slot(struct fdref ref, int flags)
+{
+	ref.object = slotpool_slot(ref.slot);
+	ref.fd = open_own_fifo(ref.slot, ref.object, flags);
+	if (ref.fd < 0)
+		return give_up(ref.slot, -ref.fd);
+	CRASH_POINT("create.opened");
+	ref.generation = slot_generation(atomic_load(&ref.object->life));
+	atomic_store(&local_of(ref.slot)->generation, ref.generation);
+	atomic_store(&local_of(ref.slot)->holds, 1);
+	atomic_store(&local_of(ref.slot)->forks, setid_forks());
+	slotpool_publish(ref.object);
+	CRASH_POINT("create.published");
+	if (!fdtable_set_object(ref.fd, ref.slot, ref.generation)) {
+		raw_close(ref.fd);
+		slotpool_bury(ref.slot, atomic_load(&ref.object->life));
+		return outcome_err(ENOSYS);
+	}
+	CRASH_POINT("create.noted");
+	stats_add(STATS_EVENTFDS);
+	if (config.mirror_always && object_is(&ref.fd, &ref))
+		mirror_new(&ref);
+	return outcome_ok(ref.fd);
+}
+
+struct outcome object_create(uint64_t count, int flags)
+{
+	struct fdref ref = {.fd = -1};
+	struct outcome outcome;
+	int err = process_borrows_memory() ? ENOSYS : object_prepare();
+
+	if (!err)
+		ref.slot = slotpool_take(count, slot_flags(flags), &err);
+	if (err) {
+		config_debug("no directory or no slot in it", err);
+		return outcome_err(ENOSYS);
+	}
+	atomic_fetch_add(&fdtable_makers, 1);
+	outcome = create_in_slot(ref, flags);
+	atomic_fetch_sub(&fdtable_makers, 1);
+	return outcome;
+}
+
+/* In a vfork child the kernel is asked: the table is the parent's. */
+static bool object_is_borrowed(int *fd, struct fdref *ref)
+{
+	if (fdtable_kind(*fd) == FD_INTERNAL)
+		*fd = -1;
+	return adopt_identify(*fd, ref);
+}
+
+/* To the program such a number is not open. */
+static bool is_hidden(uint64_t entry)
+{
+	enum fd_kind kind = fdtable_kind_of(entry);
+
+	return kind == FD_CLOSING || kind == FD_INTERNAL;
+}
+
+bool object_is_not(int *fd, uint64_t entry, struct fdref *ref)
+{
+	if (fdtable_doubtful() && process_borrows_memory())
+		return object_is_borrowed(fd, ref);
+	if (fdtable_decode(*fd, entry, ref)) {
+		ref->object = slotpool_slots + ref->slot;
+		if (slot_lives_as(ref->object, ref->generation))
+			return true;
+		/* Closed by a system call instruction, and the object has died since; or another
+		 * thread has closed it, and the number may be a new object's. */
+		fdtable_drop_stale(*fd, entry);
+		return object_is(fd, ref);
+	}
+	if (entry && is_hidden(entry))
+		*fd = -1;
+	return false;
+}
+
+bool object_still_open(uint32_t index, uint32_t generation)
+{
+	struct slot *slot = slotpool_slot(index);
+
+	if (!slot || !slot_lives_as(slot, generation))
+		return false;
+	return atomic_load(&local_of(index)->holds) || fifo_liveness(index) != LIVE_NOWHERE;
+}
+
+void object_hold(const struct fdref *ref)
+{
+	atomic_fetch_add(&local_of(ref->slot)->holds, 1);
+}
+
+bool object_hold_living(const struct fdref *ref)
+{
+	_Atomic uint32_t *holds = &local_of(ref->slot)->holds;
+	uint32_t before = atomic_load(holds);
+
+	do {
+		if (!before)
+			return false;
+	} while (!atomic_compare_exchange_weak(holds, &before, before + 1));
+	if (slot_lives_as(ref->object, ref->generation))
+		return true;
+	object_release(ref); /* the slot's next object has been held a moment longer */
+	return false;
+}
+
+void object_release(const struct fdref *ref)
+{
+	_Atomic uint32_t *holds = &local_of(ref->slot)->holds;
+	uint32_t before = atomic_load(holds);
+
+	do {
+		if (!before)
+			return;
+	} while (!atomic_compare_exchange_weak(holds, &before, before - 1));
+	if (before == 1)
+		last_hold_gone(ref);
+}
+
+static int finish_close(const struct fdref *ref)
+{
+	int ret;
+
+	stats_syscall();
+	ret = raw_close(ref->fd);
+	fdtable_closed(ref);
+	object_release(ref);
+	return ret;
+}
+
+static struct outcome close_what_it_is_now(int fd)
+{
+	for (int i = fdtable_patience(); i; i--) {
+		struct fdref now;
+		int number = fd;
+		enum close_step step;
+
+		if (!object_is(&number, &now))
+			return outcome_raw(raw_close(object_new_file(number)));
+		step = fdtable_begin_close(&now);
+		if (step == CLOSE_NOW)
+			return outcome_raw(finish_close(&now));
+		if (step == CLOSE_LATER)
+			return outcome_ok(0);
+		sched_yield(); /* to the thread whose dup2 is about to replace it */
+	}
+	return outcome_ok(0);
+}
+
+struct outcome object_close(const struct fdref *ref)
+{
+	if (process_borrows_memory())
+		return outcome_raw(raw_close(ref->fd));
+	switch (fdtable_begin_close(ref)) {
+	case CLOSE_NOW:
+		return outcome_raw(finish_close(ref));
+	case CLOSE_LATER:
+		return outcome_ok(0);
+	default: /* another thread closed or replaced it just now */
+		return close_what_it_is_now(ref->fd);
+	}
+}
+
+void object_unpin(const struct fdref *ref)
+{
+	if (fdtable_unpin(ref))
+		finish_close(ref);
+}
+
+/* Others have the object too. */
+bool object_adopt(const struct fdref *ref)
+{
+	struct local *local = local_of(ref->slot);
+
+	if (atomic_exchange(&local->generation, ref->generation) != ref->generation)
+		atomic_store(&local->holds, 0);
+	atomic_store(&local->forks, UINT32_MAX);
+	object_hold(ref);
+	if (fdtable_set_object(ref->fd, ref->slot, ref->generation))
+		return true;
+	object_release(ref);
+	return false;
+}
+
+void object_duplicated(const struct fdref *ref, int fd)
+{
+	object_hold(ref);
+	if (!fdtable_set_object(fd, ref->slot, ref->generation))
+		object_release(ref);
+}
+
+void object_replaced(const struct fdref *ref)
+{
+	object_release(ref);
+}
+
+/* Pins another number of the object's; -1 where this process has none. */
+static int pin_copy(const struct fdref *ref)
+{
+	uint64_t entry = ref->entry;
+
+	for (uint32_t fd = 0; entry && fd < fdtable_top(); fd++) {
+		struct fdref copy;
+
+		if (fdtable_decode((int)fd, fdtable_entry((int)fd), &copy) && copy.entry == entry &&
+			fdtable_pin(&copy))
+			return (int)fd;
+	}
+	return -1;
+}
+
+/* A file of the library's own is the last resort: while it is open it has a number that the program
+ * may think free, and put something else at. */
+struct fifo_loan object_borrow_fifo(const struct fdref *ref)
+{
+	uint64_t inode = atomic_load(&ref->object->inode);
+	int copy;
+
+	if (fdtable_pin(ref))
+		return (struct fifo_loan){.fd = ref->fd};
+	copy = pin_copy(ref);
+	if (copy >= 0)
+		return (struct fifo_loan){.fd = copy};
+	return (struct fifo_loan){
+		.fd = fifo_open(ref->slot, CLASS_IN, O_CLOEXEC, &inode),
+		.opened = true,
+	};
+}
+
+void object_return_fifo(const struct fdref *ref, struct fifo_loan loan)
+{
+	struct fdref pinned = *ref;
+
+	pinned.fd = loan.fd;
+	if (!loan.opened)
+		object_unpin(&pinned);
+	else if (loan.fd >= 0)
+		raw_close(loan.fd);
+}
+
+/* Of the holds copied from the parent those of its sleeping threads are nobody's. */
+static void count_holds(void)
+{
+	for (int pass = 0; pass < 2; pass++) {
+		for (uint32_t i = 0; i < fdtable_top(); i++) {
+			struct fdref ref = {.fd = -1};
+			int fd = (int)i;
+
+			if (object_is(&fd, &ref) && pass == 0)
+				atomic_store(&local_of(ref.slot)->holds, 0);
+			else if (object_is(&fd, &ref))
+				object_hold(&ref);
+		}
+	}
+}
+
+void object_forked(void)
+{
+	process_start();
+	store_forked();
+	if (!fdtable_used())
+		return;
+	fdtable_forked();
+	if (!process_shares_numbers() && atomic_exchange(&fdtable_borrowers, 0))
+		adopt_anew();
+	if (atomic_load(&prepared))
+		count_holds();
+}
+
+int object_new_file(int fd)
+{
+	if (fd >= 0 && fdtable_entry(fd))
+		fdtable_drop(fd);
+	return fd;
+}

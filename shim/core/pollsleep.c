@@ -1,0 +1,164 @@
+#include "core/pollsleep.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "core/classfd.h"
+#include "core/mirror.h"
+#include "core/stats.h"
+#include "sys/raw.h"
+
+/* An entry for the kernel. In place of a number that the program has not open, INT32_MAX: the
+ * kernel would skip -1. */
+void pollsleep_leave_to_kernel(struct pollset *set, nfds_t i, int fd)
+{
+	if (fd < 0 && set->fds[i].fd >= 0)
+		fd = INT32_MAX;
+	set->entries[i].fake = false;
+	set->asked[i].fd = fd;
+	set->asked[i].events = set->fds[i].events;
+	set->foreign += fd >= 0;
+}
+
+static struct fdref ref_of(const struct pollset *set, nfds_t i)
+{
+	const struct entry *entry = &set->entries[i];
+
+	return (struct fdref){
+		.fd = set->fds[i].fd,
+		.object = slotpool_slots + entry->slot,
+		.slot = entry->slot,
+		.generation = entry->generation,
+		.entry = fdtable_object_entry(entry->slot, entry->generation),
+	};
+}
+
+/* Mirrors an entry's object and keeps it, as a sleeping poll does in the kernel; 0 or an errno
+ * value. */
+static int start_sleep(struct pollset *set, nfds_t i)
+{
+	struct entry *entry = &set->entries[i];
+	struct fdref ref;
+	int fd = set->fds[i].fd;
+
+	if (!object_is(&fd, &ref)) {
+		pollsleep_leave_to_kernel(set, i, fd);
+		return 0;
+	}
+	entry->class = (uint8_t)slot_class(ref.object, (uint16_t)set->fds[i].events);
+	if (entry->class == CLASS_NONE)
+		return 0;
+	if (mirror_watch(&ref, entry->class, false))
+		return ENOMEM;
+	entry->slot = ref.slot;
+	entry->generation = ref.generation;
+	entry->held = object_hold_living(&ref);
+	entry->by_number = !entry->held;
+	return 0;
+}
+
+/* The fd to sleep on; or -errno. */
+static int fd_to_sleep_on(const struct pollset *set, nfds_t i)
+{
+	struct entry *entry = &set->entries[i];
+	int fd = -EBADF;
+
+	if (!entry->by_number)
+		fd = classfd_get(entry->slot, entry->generation, entry->class);
+	if (fd >= 0 || entry->class != CLASS_IN)
+		return fd;
+	entry->by_number = true;
+	return set->fds[i].fd;
+}
+
+/* True while the object is not the number's any more, and shows what the entry would wake for: the
+ * entry could not sleep. */
+static bool must_leave_out(const struct pollset *set, nfds_t i)
+{
+	struct fdref old = ref_of(set, i), now;
+	int fd = old.fd;
+
+	if (!(pollsleep_shown(old.object, &set->fds[i])))
+		return false;
+	return !object_is(&fd, &now) || now.slot != old.slot || now.generation != old.generation;
+}
+
+static int prepare_entry(struct pollset *set, nfds_t i)
+{
+	struct entry *entry = &set->entries[i];
+	int fd, err = entry->held ? 0 : start_sleep(set, i);
+
+	if (err || !entry->fake || entry->class == CLASS_NONE)
+		return err;
+	fd = entry->held && must_leave_out(set, i) ? -1 : fd_to_sleep_on(set, i);
+	if (fd < -1)
+		return ENOMEM;
+	set->asked[i].fd = fd;
+	set->asked[i].events =
+		(short)(entry->class == CLASS_IN ? set->fds[i].events & (POLLIN | POLLOUT)
+						 : POLLIN);
+	return 0;
+}
+
+int pollsleep_prepare(struct pollset *set)
+{
+	int err = 0;
+
+	for (nfds_t i = 0; i < set->n && !err; i++) {
+		if (set->entries[i].fake)
+			err = prepare_entry(set, i);
+	}
+	return err;
+}
+
+/* What a number shows that is an ordinary file by now, or not open. */
+static short ask_now(int fd, short events)
+{
+	static const struct timespec now;
+	struct pollfd one = {.fd = fd, .events = events};
+	struct timespec timeout = now;
+
+	if (fd < 0)
+		return POLLNVAL;
+	stats_syscall();
+	raw_syscall6(SYS_ppoll, (long)&one, 1, (long)&timeout, 0, 0, 0);
+	return one.revents;
+}
+
+/* What a fake entry shows after the kernel's answer: the number is looked up anew, as the kernel
+ * does at each wake-up. A FIFO that woke us for nothing is made to match its object. */
+short pollsleep_look(struct pollset *set, nfds_t i)
+{
+	const struct pollfd *asked = &set->asked[i];
+	struct entry *entry = &set->entries[i];
+	struct fdref ref;
+	int fd = set->fds[i].fd;
+	short shown;
+
+	if (object_is(&fd, &ref))
+		shown = pollsleep_shown(ref.object, &set->fds[i]);
+	else
+		shown = ask_now(fd, set->fds[i].events);
+	if (shown || !asked->revents)
+		return shown;
+	if (entry->held && (asked->revents & (POLLIN | POLLOUT))) {
+		ref = ref_of(set, i);
+		mirror_refresh(&ref, entry->class);
+	}
+	if (!(asked->revents & POLLNVAL))
+		return 0;
+	/* closed by a system call instruction: the library's fd, or the program's */
+	shown = entry->by_number || entry->class != CLASS_IN ? POLLNVAL : 0;
+	entry->by_number = true;
+	return shown;
+}
+
+void pollsleep_end(struct pollset *set)
+{
+	for (nfds_t i = 0; i < set->n; i++) {
+		struct fdref ref = ref_of(set, i);
+
+		if (set->entries[i].held)
+			object_release(&ref);
+	}
+}

@@ -1,0 +1,55 @@
+/* The entries of a poll that sleeps: what the kernel sleeps on in place of fake fds, and what these
+ * show at each wake-up. */
+#ifndef EFDSHIM_CORE_POLLSLEEP_H
+#define EFDSHIM_CORE_POLLSLEEP_H
+
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/object.h"
+#include "core/scratch.h"
+
+/* What an entry was when the call began. A fake one sleeps on its object, as in the kernel,
+ * whatever becomes of the number; what it shows is what has the number then. */
+struct entry {
+	uint32_t slot;
+	uint32_t generation;
+	bool fake;
+	bool held;	/* it sleeps on the object: slot and generation say which */
+	bool by_number; /* it has no fd of the library's own to sleep on */
+	uint8_t class;
+};
+
+/* One call on its way. */
+struct pollset {
+	struct pollfd *program; /* the program's array, for the answer alone */
+	struct pollfd *fds;	/* what it held when the call began, as in the kernel */
+	nfds_t n;
+	const sigset_t *mask;
+	struct pollfd *asked; /* what the kernel is asked to sleep on */
+	struct entry *entries;
+	nfds_t foreign; /* entries for the kernel */
+	struct scratch scratch;
+};
+
+/* What an entry shows while it is the object's. */
+static inline short pollsleep_shown(const struct slot *object, const struct pollfd *fd)
+{
+	return (short)(slot_state(object) & ((uint16_t)fd->events | EPOLLERR | EPOLLHUP));
+}
+
+/* Entry i, of the number `fd` to the kernel, is for the kernel. */
+void pollsleep_leave_to_kernel(struct pollset *set, nfds_t i, int fd);
+
+/* Lets the kernel sleep on the FIFOs of the fake entries; 0 or an errno value. */
+int pollsleep_prepare(struct pollset *set);
+
+/* What fake entry i shows after the kernel's answer. */
+short pollsleep_look(struct pollset *set, nfds_t i);
+
+/* Lets go of the objects. */
+void pollsleep_end(struct pollset *set);
+
+#endif

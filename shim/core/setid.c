@@ -1,0 +1,85 @@
+#include "core/setid.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <sys/mman.h>
+
+#include "core/fdtable.h"
+#include "sys/raw.h"
+
+enum { PAGE = 4096, NUMBER_BITS = 37 };
+
+/* Marks the number of a set that came from elsewhere. */
+#define STRANGER (1ull << NUMBER_BITS)
+
+/* Sets made so far by this process and its forked relatives, in a page they share; NULL where there
+ * is no memory. Set by setid_start. */
+static _Atomic uint64_t *made;
+
+/* The numbers up to here are shared with other processes. Written by setid_forking, inherited by
+ * children. */
+static _Atomic uint64_t shared_up_to;
+
+static _Atomic uint32_t forks;
+
+void setid_start(void)
+{
+	long map = raw_syscall6(
+		SYS_mmap, 0, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (map > 0 || map < -PAGE)
+		made = (_Atomic uint64_t *)map;
+}
+
+static uint64_t next_number(void)
+{
+	return made ? (atomic_fetch_add(made, 1) + 1) & (STRANGER - 1) : STRANGER;
+}
+
+void setid_made(int epfd)
+{
+	fdtable_set_epoll(epfd, next_number());
+}
+
+uint64_t setid_of(int epfd)
+{
+	if (fdtable_foreign(epfd))
+		fdtable_change_epoll(epfd, 0, next_number() | STRANGER);
+	return fdtable_epoll_id(epfd);
+}
+
+bool setid_strange(int epfd)
+{
+	return setid_of(epfd) & STRANGER;
+}
+
+bool setid_shared(int epfd)
+{
+	uint64_t number = setid_of(epfd);
+
+	return !number || (number & STRANGER) || number <= atomic_load(&shared_up_to);
+}
+
+uint64_t setid_share(int epfd)
+{
+	uint64_t number = fdtable_epoll_id(epfd);
+
+	for (uint32_t fd = 0; number && fd < fdtable_top(); fd++) {
+		uint64_t entry = fdtable_entry((int)fd);
+
+		if (fdtable_epoll_id((int)fd) == number)
+			fdtable_change_epoll((int)fd, entry, number | STRANGER);
+	}
+	return number;
+}
+
+void setid_forking(void)
+{
+	atomic_fetch_add(&forks, 1);
+	atomic_store(&shared_up_to, made ? atomic_load(made) : 0);
+}
+
+uint32_t setid_forks(void)
+{
+	return atomic_load(&forks);
+}

@@ -1,0 +1,33 @@
+/* Numbers of epoll sets: by them watches of one set are told from those of another, in every
+ * process that has the set by fork. */
+#ifndef EFDSHIM_CORE_SETID_H
+#define EFDSHIM_CORE_SETID_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* At load, before any fork: makes the count that all forked processes share. */
+void setid_start(void);
+
+/* A new epoll set gets its number. */
+void setid_made(int epfd);
+
+/* The number of a set; one that was not made under the shim's eyes gets it now. */
+uint64_t setid_of(int epfd);
+
+/* True for a set that came from elsewhere, and has another number there. */
+bool setid_strange(int epfd);
+
+/* True where other processes may have the set too. */
+bool setid_shared(int epfd);
+
+/* Other processes get the set; its number until now. */
+uint64_t setid_share(int epfd);
+
+/* Around a fork, in the parent: the sets and objects there are have two owners from now on. */
+void setid_forking(void);
+
+/* How often this process, and those it was forked from, have forked. */
+uint32_t setid_forks(void);
+
+#endif

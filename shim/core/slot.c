@@ -1,0 +1,40 @@
+#include "core/slot.h"
+
+#include "core/counter.h"
+
+uint32_t slot_state(const struct slot *slot)
+{
+	return counter_state(atomic_load(&slot->count));
+}
+
+/* Of a counter the own FIFO shows every state: IN, IN and OUT, OUT. What it cannot show is the edge
+ * of OUT that each read is. */
+unsigned slot_class(const struct slot *slot, uint32_t events)
+{
+	uint32_t interest = events & slot_possible(slot);
+
+	if (!interest)
+		return CLASS_NONE;
+	if (!(interest & EPOLLOUT) || !(events & (EPOLLET | EPOLLEXCLUSIVE)))
+		return CLASS_IN;
+	return interest & EPOLLIN ? CLASS_IN | CLASS_OUT : CLASS_OUT;
+}
+
+uint32_t slot_possible(const struct slot *slot)
+{
+	(void)slot; /* a counter; masks will show more */
+	return EPOLLIN | EPOLLOUT;
+}
+
+uint32_t class_bits(unsigned class)
+{
+	uint32_t bits = EPOLLERR | EPOLLHUP;
+
+	if (class & CLASS_IN)
+		bits |= EPOLLIN;
+	if (class & CLASS_PRI)
+		bits |= EPOLLPRI;
+	if (class & CLASS_OUT)
+		bits |= EPOLLOUT;
+	return bits;
+}

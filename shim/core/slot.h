@@ -1,0 +1,130 @@
+/* A slot: the state of one object, in memory shared by every process of the user. */
+#ifndef EFDSHIM_CORE_SLOT_H
+#define EFDSHIM_CORE_SLOT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+
+#include "core/counter.h"
+
+/* Kinds of objects. Masks, rings and eventpolls will join. */
+enum slot_kind {
+	KIND_COUNTER = 1,
+};
+
+/* slot.life = generation << LIFE_STATE_BITS | state */
+enum slot_state {
+	STATE_FREE = 0, /* no object: never used, being made or torn down, or given back */
+	STATE_LIVE = 2, /* an object somebody has, or had, open */
+};
+enum { LIFE_STATE_BITS = 2, LIFE_STATE_MASK = 3, GENERATION_MASK = 0xffffff };
+
+/* A class is the part of an interest that chooses the FIFO its watchers sleep on: any union of
+ * these three bits. */
+enum {
+	CLASS_NONE = 0,
+	CLASS_IN = 1,
+	CLASS_PRI = 2,
+	CLASS_OUT = 4,
+	CLASS_COUNT = 8,
+};
+
+/* slot.flags */
+#define SLOT_KIND_MASK 0xfu
+#define SLOT_SEMAPHORE 0x10u
+#define SLOT_NONBLOCK 0x20u
+#define SLOT_APPEND 0x40u
+#define SLOT_NOATIME 0x80u
+#define SLOT_STATUS_MASK (SLOT_NONBLOCK | SLOT_APPEND | SLOT_NOATIME)
+
+/* slot.watched: bit c says that class c is mirrored, bit c + WATCHED_EDGE that every operation must
+ * raise an edge on it */
+enum { WATCHED_EDGE = 8, CLASSES_MASK = 0xfe };
+
+/* slot.watched: some watch on the object's own FIFO is interested in OUT; every read must raise an
+ * edge of OUT there */
+#define WATCHED_OUT (1u << 16)
+#define WATCHED_OUT_EDGE (1u << 17)
+
+struct slot {
+	union {
+		struct {
+			/* 0 while the slot is free, the mark of the process that makes the object
+			 * or tears it down, PROCESS_NOBODY while it lives. Moved by
+			 * compare-and-swap: whoever has it may write the other fields. */
+			_Atomic uint32_t owner;
+			/* Generation and state. Written by the owner, read by every operation to
+			 * tell an object from the one that had the slot before. */
+			_Atomic uint32_t life;
+			/* The counter. Read and written by every process that has the object, by
+			 * compare-and-swap only; seq_cst pairs it with readers, writers and
+			 * watched: whoever changes it looks at these afterwards, whoever raises
+			 * these looks at the counter afterwards. */
+			_Atomic uint64_t count;
+		};
+		/* The three as the counter's operations see them: the first two are its guard. */
+		struct counter counter;
+	};
+	/* Kind and semaphore bit, fixed at create; status flags, written by F_SETFL and FIONBIO in
+	 * any process. */
+	_Atomic uint32_t flags;
+	/* Classes mirrored, and those of them that need edges. Bits are set by watchers before they
+	 * look, never cleared while the object lives; read by whoever changed the counter. */
+	_Atomic uint32_t watched;
+	/* How many threads sleep, or are about to, until the counter is positive / has room. A
+	 * killed sleeper leaves its mark: that costs wake-up calls, never correctness. */
+	_Atomic uint32_t read_waiters;
+	_Atomic uint32_t write_waiters;
+	/* Futex words: moved by whoever wakes sleepers, so that a sleeper that looked before does
+	 * not fall asleep. */
+	_Atomic uint32_t read_seq;
+	_Atomic uint32_t write_seq;
+	/* How many threads are about to change a FIFO's contents. One that was killed leaves its
+	 * mark, so that others know that the FIFOs may not be what the levels say. */
+	_Atomic uint32_t settling;
+	/* First record of the object's cookie watches, 0 for none. Pushed at the front by watchers,
+	 * unlinked by reclaim. */
+	_Atomic uint32_t watches;
+	/* Inode number of the FIFO. Written by the process that makes the FIFO, before the slot
+	 * first goes live. */
+	_Atomic uint64_t inode;
+	/* level.h: epoch << 1 | landed, a word for each class. */
+	_Atomic uint32_t level[CLASS_COUNT];
+} __attribute__((aligned(64)));
+
+_Static_assert(sizeof(struct slot) == 128, "a slot is two cache lines");
+
+static inline uint32_t slot_generation(uint32_t life)
+{
+	return (life >> LIFE_STATE_BITS) & GENERATION_MASK;
+}
+
+/* The guard of a living object's counter. */
+static inline uint64_t slot_guard(uint32_t generation)
+{
+	return (uint64_t)(generation << LIFE_STATE_BITS | STATE_LIVE) << 32 | UINT32_MAX;
+}
+
+static inline bool slot_lives_as(const struct slot *slot, uint32_t generation)
+{
+	uint32_t life = atomic_load(&slot->life);
+
+	return (life & LIFE_STATE_MASK) == STATE_LIVE && slot_generation(life) == generation;
+}
+
+/* The poll bits the object shows now. */
+uint32_t slot_state(const struct slot *slot);
+
+/* The class of a watch with these epoll events: {IN}, the object's own FIFO, wherever the kernel
+ * can show its state there. */
+unsigned slot_class(const struct slot *slot, uint32_t events);
+
+/* The poll bits the object can ever show. */
+uint32_t slot_possible(const struct slot *slot);
+
+/* The poll bits that make the predicate of a class true. */
+uint32_t class_bits(unsigned class);
+
+#endif

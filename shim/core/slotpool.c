@@ -1,0 +1,200 @@
+#include "core/slotpool.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+#include "core/crash.h"
+#include "core/local.h"
+#include "core/pool.h"
+#include "core/process.h"
+#include "core/fifo.h"
+#include "core/store.h"
+#include "core/watch.h"
+
+/* Where no slot has been given back, a process asks after many at first and then after two each
+ * time, so that making an object stays cheap however many there are. */
+enum { FIRST_BATCH = 64, BATCH = 2, PASSED_BY = 64 };
+
+static struct pool slots = {
+	.name = "slots",
+	.item_size = sizeof(struct slot),
+	.items = SLOTS_MAX,
+};
+
+struct slot *slotpool_slots;
+
+int slotpool_open(void)
+{
+	int err = pool_open(&slots);
+
+	if (err)
+		return err;
+	fifo_set_tag(pool_tag(&slots));
+	slotpool_slots = pool_base(&slots);
+	return 0;
+}
+
+struct slot *slotpool_slot(uint32_t index)
+{
+	return pool_item(&slots, index);
+}
+
+uint32_t slotpool_used(void)
+{
+	return pool_used(&slots);
+}
+
+int slotpool_of_inode(uint64_t inode)
+{
+	uint32_t end = pool_used(&slots);
+
+	for (uint32_t i = 1; i < end; i++) {
+		struct slot *slot = slotpool_slot(i);
+
+		if (slot && atomic_load(&slot->inode) == inode)
+			return (int)i;
+	}
+	return -1;
+}
+
+static void set_life(struct slot *slot, uint32_t generation, enum slot_state state)
+{
+	atomic_store(&slot->life, generation << LIFE_STATE_BITS | state);
+}
+
+static void clear_class(uint32_t index, struct slot *slot, unsigned class)
+{
+	uint32_t level = atomic_load(&slot->level[class]);
+
+	if (class != CLASS_IN)
+		fifo_retire(index, class);
+	/* a new epoch: whoever still settles the dead object fails */
+	atomic_store(&slot->level[class], ((level >> 1) + 1) << 1);
+}
+
+/* What the object had besides its slot. */
+static void clear(uint32_t index, struct slot *slot)
+{
+	uint32_t watched = atomic_load(&slot->watched);
+
+	for (unsigned class = 1; class < CLASS_COUNT; class ++) {
+		if (watched & 1u << class)
+			clear_class(index, slot, class);
+		CRASH_POINT("reclaim.class");
+	}
+	if (watched)
+		atomic_store(&slot->watched, 0);
+	CRASH_POINT("reclaim.unwatched");
+	if (atomic_load(&slot->watches))
+		watch_forget_all(slot);
+	CRASH_POINT("reclaim.forgotten");
+	if (atomic_load(&slot->read_waiters) | atomic_load(&slot->write_waiters)) {
+		atomic_store(&slot->read_waiters, 0);
+		atomic_store(&slot->write_waiters, 0);
+	}
+	if (atomic_load(&slot->settling))
+		atomic_store(&slot->settling, 0);
+}
+
+void slotpool_give(uint32_t index)
+{
+	struct slot *slot = slotpool_slot(index);
+
+	/* first of all: from now on it is no object for anybody */
+	if ((atomic_load(&slot->life) & LIFE_STATE_MASK) == STATE_LIVE)
+		set_life(slot, slot_generation(atomic_load(&slot->life)) + 1, STATE_FREE);
+	CRASH_POINT("reclaim.dead");
+	clear(index, slot);
+	CRASH_POINT("reclaim.clear");
+	pool_give(&slots, index);
+}
+
+bool slotpool_bury(uint32_t index, uint32_t life)
+{
+	struct slot *slot = slotpool_slot(index);
+	uint64_t living = (uint64_t)life << 32 | PROCESS_NOBODY;
+	uint32_t dead = (slot_generation(life) + 1) << LIFE_STATE_BITS | STATE_FREE;
+
+	/* owner and life at once: it may have been buried meanwhile, and be another one's by now */
+	if (!atomic_compare_exchange_strong(
+		    &slot->counter.guard, &living, (uint64_t)dead << 32 | process_mark()))
+		return false;
+	CRASH_POINT("reclaim.owned");
+	slotpool_give(index);
+	return true;
+}
+
+bool slotpool_reclaim(uint32_t index)
+{
+	struct slot *slot = slotpool_slot(index);
+	uint32_t owner = slot ? atomic_load(&slot->owner) : 0;
+	uint32_t life = slot ? atomic_load(&slot->life) : STATE_FREE;
+
+	if (!owner)
+		return false;
+	if (owner != PROCESS_NOBODY) {
+		if (!pool_inherit(&slots, index))
+			return false;
+		slotpool_give(index);
+		return (life & LIFE_STATE_MASK) == STATE_LIVE;
+	}
+	return fifo_liveness(index) == LIVE_NOWHERE && slotpool_bury(index, life);
+}
+
+uint32_t slotpool_sweep(void)
+{
+	uint32_t freed = 0;
+
+	for (uint32_t i = 1; i < pool_used(&slots); i++)
+		freed += slotpool_reclaim(i);
+	pool_mend(&slots);
+	watch_mend();
+	return freed;
+}
+
+static void sweep_some(void)
+{
+	/* the slot this process looks at next; any thread moves it */
+	static _Atomic uint32_t cursor;
+	static _Atomic int begun;
+	uint32_t used = pool_used(&slots);
+	int batch = atomic_exchange(&begun, 1) ? BATCH : FIRST_BATCH;
+
+	if (used <= 1 || pool_has_free(&slots))
+		return;
+	for (uint32_t i = 0; batch && i < PASSED_BY && i < used - 1; i++) {
+		uint32_t index = 1 + atomic_fetch_add(&cursor, 1) % (used - 1);
+		struct slot *slot = slotpool_slot(index);
+
+		if (!slot || !atomic_load(&slot->owner))
+			continue;
+		slotpool_reclaim(index);
+		batch--;
+	}
+}
+
+uint32_t slotpool_take(uint64_t count, uint32_t flags, int *err)
+{
+	struct slot *slot;
+	uint32_t index;
+
+	sweep_some();
+	index = pool_take(&slots, err);
+	if (!index && (slotpool_sweep() || pool_has_free(&slots)))
+		index = pool_take(&slots, err);
+	slot = slotpool_slot(index);
+	if (!slot)
+		return 0;
+	CRASH_POINT("create.taken");
+	atomic_store(&slot->count, count);
+	atomic_store(&slot->flags, flags);
+	*err = 0;
+	return index;
+}
+
+void slotpool_publish(struct slot *slot)
+{
+	set_life(slot, slot_generation(atomic_load(&slot->life)), STATE_LIVE);
+	CRASH_POINT("create.live");
+	atomic_store(&slot->owner, PROCESS_NOBODY);
+}

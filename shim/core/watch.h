@@ -1,0 +1,61 @@
+/* Cookie watches: an epoll watch whose interest the object's own FIFO cannot show is registered
+ * with the kernel on a class FIFO, under a cookie instead of the user's data. The records behind
+ * the cookies are shared by all processes, as epoll sets are. */
+#ifndef EFDSHIM_CORE_WATCH_H
+#define EFDSHIM_CORE_WATCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/fdtable.h"
+#include "core/slot.h"
+
+/* What a watch is; fixed while its cookie lives. */
+struct watch {
+	uint64_t set;  /* number of the epoll set */
+	uint64_t data; /* the user's */
+	uint32_t slot; /* the object */
+	uint32_t generation;
+	uint32_t events; /* the user's interest and flags */
+	int fd;		 /* the number it was registered under */
+	int class_fd;	 /* what the kernel watches; -1 where that is no fd of the library's */
+};
+
+/* Opens the records; 0 or an errno value. */
+int watch_open(void);
+
+/* True where any cookie was ever given: else events need no translation. */
+bool watch_any(void);
+
+/* Stores a watch of the object and gives its cookie; 0 or an errno value. */
+int watch_add(struct slot *slot, const struct watch *watch, uint64_t *cookie);
+
+/* The watch of fd in an epoll set; its cookie, or 0. */
+uint64_t watch_find(struct slot *slot, uint64_t set, int fd, struct watch *watch);
+
+/* The same for a set whose number is not known: the watch of fd for which `is_it` says yes. */
+typedef bool watch_test(const struct watch *watch, int epfd);
+uint64_t watch_find_where(struct slot *slot, int fd, watch_test *is_it, int epfd);
+
+/* The watch behind an event's data. */
+enum watch_lookup {
+	WATCH_NONE, /* the data is the user's own */
+	WATCH_DEAD, /* a cookie whose watch is gone */
+	WATCH_LIVE,
+};
+enum watch_lookup watch_of(uint64_t cookie, struct watch *watch);
+
+/* A one-shot watch has told its event; whether it has. */
+void watch_fire(uint64_t cookie);
+bool watch_fired(uint64_t cookie);
+
+/* The cookie is dead; its record may be used again by the same object. */
+void watch_remove(uint64_t cookie);
+
+/* The object has died: frees all its records. Only its reclaimer calls this. */
+void watch_forget_all(struct slot *slot);
+
+/* Finds the records that were lost with a process that was killed. */
+void watch_mend(void);
+
+#endif

@@ -1,0 +1,99 @@
+/* epoll. */
+#include "interpose/interpose.h"
+
+#include "core/epollset.h"
+#include "core/setid.h"
+#include "core/timeout.h"
+#include "core/usermem.h"
+
+static int new_set(int epfd)
+{
+	if (epfd < 0)
+		return epfd;
+	fdtable_drop(epfd);
+	setid_made(epfd);
+	return epfd;
+}
+
+int epoll_create(int size)
+{
+	return new_set(real()->epoll_create(size));
+}
+
+int epoll_create1(int flags)
+{
+	return new_set(real()->epoll_create1(flags));
+}
+
+int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
+{
+	struct fdref ref;
+	int ret;
+
+	if (object_is(&fd, &ref))
+		return (int)outcome_return(epollset_ctl(epfd, op, &ref, event));
+	ret = real()->epoll_ctl(epfd, op, fd, event);
+	if (!ret && op != EPOLL_CTL_DEL && fdtable_kind(fd) == FD_SET)
+		epollset_nested(epfd, fd, event->events);
+	return ret;
+}
+
+static struct outcome answer(int ret)
+{
+	return ret < 0 ? outcome_err(errno) : outcome_ok(ret);
+}
+
+static struct outcome attempt_wait(const struct epoll_call *call)
+{
+	return answer(real()->epoll_wait(
+		call->epfd, call->events, call->max, timeout_to_ms(call->timeout)));
+}
+
+static struct outcome attempt_pwait(const struct epoll_call *call)
+{
+	return answer(real()->epoll_pwait(
+		call->epfd, call->events, call->max, timeout_to_ms(call->timeout), call->mask));
+}
+
+static struct outcome attempt_pwait2(const struct epoll_call *call)
+{
+	return answer(real()->epoll_pwait2(
+		call->epfd, call->events, call->max, call->timeout, call->mask));
+}
+
+int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout)
+{
+	struct timespec space;
+	struct epoll_call call = {
+		.epfd = epfd, .events = events, .max = max, .attempt = attempt_wait};
+
+	call.timeout = timeout_from_ms(timeout, &space);
+	return (int)outcome_return(epollset_wait(&call));
+}
+
+int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeout, const sigset_t *mask)
+{
+	struct timespec space;
+	struct epoll_call call = {
+		.epfd = epfd, .events = events, .max = max, .mask = mask, .attempt = attempt_pwait};
+
+	call.timeout = timeout_from_ms(timeout, &space);
+	return (int)outcome_return(epollset_wait(&call));
+}
+
+int epoll_pwait2(int epfd, struct epoll_event *events, int max, const struct timespec *timeout,
+	const sigset_t *mask)
+{
+	struct epoll_call call = {.epfd = epfd,
+		.events = events,
+		.max = max,
+		.timeout = timeout,
+		.mask = mask,
+		.attempt = attempt_pwait2};
+
+	if (timeout && !usermem_loadable(timeout, sizeof(*timeout)))
+		return real()->epoll_pwait2(epfd, events, max, timeout, mask);
+	return (int)outcome_return(epollset_wait(&call));
+}
+
+SYMBOLS_EPOLL(SHIM_NO_ALIAS, SHIM_ALIAS)

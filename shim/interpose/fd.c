@@ -1,0 +1,117 @@
+/* close, dup, fcntl, ioctl and their kin. */
+#include <limits.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <unistd.h>
+
+#include "interpose/interpose.h"
+
+#include "core/fdlife.h"
+#include "core/oddio.h"
+
+int close(int fd)
+{
+	struct fdref ref;
+
+	if (fdtable_foreign(fd))
+		return real()->close(fd);
+	if (object_is(&fd, &ref)) {
+		pthread_testcancel();
+		return (int)outcome_return(object_close(&ref));
+	}
+	return real()->close(object_new_file(fd));
+}
+
+int close_range(unsigned first, unsigned last, int flags)
+{
+	if (!fdtable_used())
+		return real()->close_range(first, last, flags);
+	return (int)outcome_return(fdlife_close_range(first, last, (unsigned)flags));
+}
+
+void closefrom(int first)
+{
+	if (close_range(first > 0 ? (unsigned)first : 0, UINT_MAX, 0) == 0)
+		return;
+	for (int fd = first > 0 ? first : 0, end = (int)sysconf(_SC_OPEN_MAX); fd < end; fd++)
+		close(fd);
+}
+
+int dup(int fd)
+{
+	struct fdref ref;
+	int copy;
+
+	if (object_is(&fd, &ref))
+		return (int)outcome_return(fdlife_dup(&ref, F_DUPFD, 0));
+	copy = real()->dup(fd);
+	if (copy >= 0)
+		fdlife_copied(fd, copy);
+	return copy;
+}
+
+static int call_dup2(int from, int to, int flags)
+{
+	(void)flags;
+	return real()->dup2(from, to);
+}
+
+int dup2(int from, int to)
+{
+	if (fdtable_foreign(from) && fdtable_foreign(to))
+		return real()->dup2(from, to);
+	return (int)outcome_return(fdlife_dup_onto(from, to, 0, call_dup2));
+}
+
+static int call_dup3(int from, int to, int flags)
+{
+	return real()->dup3(from, to, flags);
+}
+
+int dup3(int from, int to, int flags)
+{
+	if (fdtable_foreign(from) && fdtable_foreign(to))
+		return real()->dup3(from, to, flags);
+	return (int)outcome_return(fdlife_dup_onto(from, to, flags, call_dup3));
+}
+
+static int foreign_fcntl(int fd, int cmd, void *arg)
+{
+	int ret = real()->fcntl(fd, cmd, arg);
+
+	if (ret >= 0 && (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC))
+		fdlife_copied(fd, ret);
+	return ret;
+}
+
+int fcntl(int fd, int cmd, ...)
+{
+	struct fdref ref;
+	va_list args;
+	void *arg;
+
+	va_start(args, cmd);
+	arg = va_arg(args, void *);
+	va_end(args);
+	if (!object_is(&fd, &ref))
+		return foreign_fcntl(fd, cmd, arg);
+	if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)
+		return (int)outcome_return(fdlife_dup(&ref, cmd, (int)(long)arg));
+	return (int)outcome_return(oddio_fcntl(&ref, cmd, (long)arg));
+}
+
+int ioctl(int fd, unsigned long request, ...)
+{
+	struct fdref ref;
+	va_list args;
+	void *arg;
+
+	va_start(args, request);
+	arg = va_arg(args, void *);
+	va_end(args);
+	if (!object_is(&fd, &ref))
+		return real()->ioctl(fd, request, arg);
+	return (int)outcome_return(oddio_ioctl(&ref, request, (long)arg));
+}
+
+SYMBOLS_FD(SHIM_NO_ALIAS, SHIM_ALIAS)

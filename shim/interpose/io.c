@@ -1,0 +1,228 @@
+/* eventfd, read, write and their kin. */
+#include <pthread.h>
+
+#include "interpose/interpose.h"
+
+#include "core/config.h"
+#include "core/counterfd_fast.h"
+#include "core/late.h"
+#include "core/oddio.h"
+#include "core/stats.h"
+#include "sys/raw.h"
+
+static int kernel_eventfd(unsigned initval, int flags)
+{
+	return object_new_file(real()->eventfd(initval, flags));
+}
+
+int eventfd(unsigned initval, int flags)
+{
+	struct outcome outcome;
+	int fd;
+
+	config_load();
+	if (flags & ~(EFD_SEMAPHORE | EFD_NONBLOCK | EFD_CLOEXEC))
+		return kernel_eventfd(initval, flags);
+	if (config.only_missing) {
+		int saved = errno;
+
+		fd = kernel_eventfd(initval, flags);
+		if (fd >= 0 || errno != ENOSYS)
+			return fd;
+		errno = saved;
+	}
+	outcome = object_create(initval, flags);
+	return outcome.err == ENOSYS ? kernel_eventfd(initval, flags)
+				     : (int)outcome_return(outcome);
+}
+
+static ssize_t foreign_read(int fd, void *buf, size_t n)
+{
+	struct outcome outcome;
+	int saved = errno;
+	ssize_t got = real()->read(fd, buf, n);
+
+	if (got == 0 || got >= (ssize_t)sizeof(uint64_t) || n < sizeof(uint64_t) ||
+		(got < 0 && errno != EAGAIN) || !late_possible(fd))
+		return got;
+	outcome = got < 0 ? outcome_err(EAGAIN) : outcome_ok(got);
+	errno = saved;
+	return outcome_return(late_read(fd, buf, n, outcome));
+}
+
+static ssize_t foreign_write(int fd, const void *buf, size_t n)
+{
+	ssize_t done = real()->write(fd, buf, n);
+
+	if (done == sizeof(uint64_t) && n == sizeof(uint64_t) && late_possible(fd))
+		return outcome_return(late_write(fd, buf));
+	return done;
+}
+
+/* The object has died since: dup2 may have put something else there at once. Not for ever: what the
+ * slot says of itself may be garbage. */
+enum { LOOKS = 1000 };
+
+static ssize_t object_read(int fd, void *buf, size_t n)
+{
+	struct outcome outcome = outcome_err(EBADF);
+
+	for (int i = 0; i < LOOKS && outcome.err == EBADF; i++) {
+		struct fdref ref;
+		int number = fd;
+
+		if (!object_is(&number, &ref))
+			return foreign_read(number, buf, n);
+		outcome = counterfd_read(&ref, buf, n);
+	}
+	return outcome_return(outcome);
+}
+
+static ssize_t object_write(int fd, const void *buf, size_t n)
+{
+	struct outcome outcome = outcome_err(EBADF);
+
+	for (int i = 0; i < LOOKS && outcome.err == EBADF; i++) {
+		struct fdref ref;
+		int number = fd;
+
+		if (!object_is(&number, &ref))
+			return foreign_write(number, buf, n);
+		outcome = counterfd_write(&ref, buf, n);
+	}
+	return outcome_return(outcome);
+}
+
+ssize_t read(int fd, void *buf, size_t n)
+{
+	uint64_t entry = fdtable_entry(fd);
+
+	if (!entry && !fdtable_doubtful())
+		return foreign_read(fd, buf, n);
+	pthread_testcancel();
+	if (counterfd_fast_read(fd, entry, buf, n))
+		return sizeof(uint64_t);
+	return object_read(fd, buf, n);
+}
+
+ssize_t write(int fd, const void *buf, size_t n)
+{
+	uint64_t entry = fdtable_entry(fd);
+
+	if (!entry && !fdtable_doubtful())
+		return foreign_write(fd, buf, n);
+	pthread_testcancel();
+	if (counterfd_fast_write(fd, entry, buf, n))
+		return sizeof(uint64_t);
+	return object_write(fd, buf, n);
+}
+
+ssize_t readv(int fd, const struct iovec *iov, int count)
+{
+	struct fdref ref;
+
+	if (!object_is(&fd, &ref))
+		return real()->readv(fd, iov, count);
+	pthread_testcancel();
+	return outcome_return(counterfd_readv(&ref, iov, count, false));
+}
+
+ssize_t writev(int fd, const struct iovec *iov, int count)
+{
+	struct fdref ref;
+
+	if (!object_is(&fd, &ref))
+		return real()->writev(fd, iov, count);
+	pthread_testcancel();
+	return outcome_return(counterfd_writev(&ref, iov, count));
+}
+
+ssize_t __read_chk(int fd, void *buf, size_t n, size_t size)
+{
+	struct fdref ref;
+
+	if (n > size || !object_is(&fd, &ref))
+		return real()->__read_chk(fd, buf, n, size);
+	return read(fd, buf, n);
+}
+
+int eventfd_read(int fd, eventfd_t *value)
+{
+	return read(fd, value, sizeof(*value)) == sizeof(*value) ? 0 : -1;
+}
+
+int eventfd_write(int fd, eventfd_t value)
+{
+	return write(fd, &value, sizeof(value)) == sizeof(value) ? 0 : -1;
+}
+
+ssize_t pread(int fd, void *buf, size_t n, off_t at)
+{
+	struct fdref ref;
+
+	if (!object_is(&fd, &ref))
+		return real()->pread(fd, buf, n, at);
+	pthread_testcancel();
+	return outcome_return(oddio_ask(SYS_pread64, (long[6]){fd, (long)buf, (long)n, at}, 1));
+}
+
+ssize_t pwrite(int fd, const void *buf, size_t n, off_t at)
+{
+	struct fdref ref;
+
+	if (!object_is(&fd, &ref))
+		return real()->pwrite(fd, buf, n, at);
+	pthread_testcancel();
+	return outcome_return(oddio_ask(SYS_pwrite64, (long[6]){fd, (long)buf, (long)n, at}, 1));
+}
+
+ssize_t __pread_chk(int fd, void *buf, size_t n, off_t at, size_t size)
+{
+	struct fdref ref;
+
+	if (n > size || !object_is(&fd, &ref))
+		return real()->__pread_chk(fd, buf, n, at, size);
+	return pread(fd, buf, n, at);
+}
+
+ssize_t preadv(int fd, const struct iovec *iov, int count, off_t at)
+{
+	struct fdref ref;
+
+	if (!object_is(&fd, &ref))
+		return real()->preadv(fd, iov, count, at);
+	pthread_testcancel();
+	return outcome_return(oddio_ask(SYS_preadv, (long[6]){fd, (long)iov, count, at}, 1));
+}
+
+ssize_t pwritev(int fd, const struct iovec *iov, int count, off_t at)
+{
+	struct fdref ref;
+
+	if (!object_is(&fd, &ref))
+		return real()->pwritev(fd, iov, count, at);
+	pthread_testcancel();
+	return outcome_return(oddio_ask(SYS_pwritev, (long[6]){fd, (long)iov, count, at}, 1));
+}
+
+ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t at, int flags)
+{
+	struct fdref ref;
+
+	if (!object_is(&fd, &ref))
+		return real()->preadv2(fd, iov, count, at, flags);
+	pthread_testcancel();
+	return outcome_return(oddio_preadv2(&ref, iov, count, at, flags));
+}
+
+ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t at, int flags)
+{
+	struct fdref ref;
+
+	if (!object_is(&fd, &ref))
+		return real()->pwritev2(fd, iov, count, at, flags);
+	pthread_testcancel();
+	return outcome_return(oddio_pwritev2(&ref, iov, count, at, flags));
+}
+
+SYMBOLS_IO(SHIM_NO_ALIAS, SHIM_ALIAS)

@@ -1,0 +1,73 @@
+/* poll and select. */
+#include "interpose/interpose.h"
+
+#include "core/pollset.h"
+#include "core/selectset.h"
+#include "core/timeout.h"
+#include "core/usermem.h"
+
+int poll(struct pollfd *fds, nfds_t n, int timeout)
+{
+	struct timespec space;
+
+	if (!pollset_concerned(fds, n))
+		return real()->poll(fds, n, timeout);
+	return (int)outcome_return(pollset_wait(fds, n, timeout_from_ms(timeout, &space), NULL));
+}
+
+int __poll_chk(struct pollfd *fds, nfds_t n, int timeout, size_t size)
+{
+	if (size / sizeof(*fds) < n)
+		return real()->__poll_chk(fds, n, timeout, size);
+	return poll(fds, n, timeout);
+}
+
+int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
+{
+	if (!pollset_concerned(fds, n) ||
+		(timeout && !usermem_loadable(timeout, sizeof(*timeout))) ||
+		(mask && !usermem_loadable(mask, 8)))
+		return real()->ppoll(fds, n, timeout, mask);
+	return (int)outcome_return(pollset_wait(fds, n, timeout, mask));
+}
+
+int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask,
+	size_t size)
+{
+	if (size / sizeof(*fds) < n)
+		return real()->__ppoll_chk(fds, n, timeout, mask, size);
+	return ppoll(fds, n, timeout, mask);
+}
+
+int select(int n, fd_set *in, fd_set *out, fd_set *except, struct timeval *timeout)
+{
+	struct selectset set = {.n = n, .in = in, .out = out, .except = except};
+	struct outcome outcome;
+	struct timespec limit, left;
+	struct timeout running;
+
+	if (!selectset_concerned(&set) || (timeout && !timeout_from_timeval(timeout, &limit)))
+		return real()->select(n, in, out, except, timeout);
+	running = timeout_start(timeout ? &limit : NULL);
+	outcome = selectset_wait(&set, timeout ? &limit : NULL, NULL);
+	if (timeout) {
+		timeout_over(&running, &left);
+		timeout->tv_sec = left.tv_sec;
+		timeout->tv_usec = left.tv_nsec / 1000;
+	}
+	return (int)outcome_return(outcome);
+}
+
+int pselect(int n, fd_set *in, fd_set *out, fd_set *except, const struct timespec *timeout,
+	const sigset_t *mask)
+{
+	struct selectset set = {.n = n, .in = in, .out = out, .except = except};
+
+	if (!selectset_concerned(&set) ||
+		(timeout && !usermem_loadable(timeout, sizeof(*timeout))) ||
+		(mask && !usermem_loadable(mask, 8)))
+		return real()->pselect(n, in, out, except, timeout, mask);
+	return (int)outcome_return(selectset_wait(&set, timeout, mask));
+}
+
+SYMBOLS_POLL(SHIM_NO_ALIAS, SHIM_ALIAS)

@@ -1,0 +1,164 @@
+/* poll, select and epoll by number. The kernel's own calls store what is left of a timeout, where
+ * libc's functions do not. */
+#include "interpose/interpose.h"
+
+#include "core/pollset.h"
+#include "core/selectset.h"
+#include "core/timeout.h"
+#include "core/usermem.h"
+#include "interpose/rawcall.h"
+
+enum { NS = 1000000000, NS_IN_US = 1000, SIGSET_BYTES = 8 };
+
+/* Where arguments are bad the kernel is left to say so: it looks at these before it looks at any
+ * fd. */
+static bool good_timeout(const struct timespec *timeout)
+{
+	if (!timeout)
+		return true;
+	return usermem_loadable(timeout, sizeof(*timeout)) && timeout->tv_sec >= 0 &&
+	       timeout->tv_nsec >= 0 && timeout->tv_nsec < NS;
+}
+
+static bool good_mask(const sigset_t *mask, long size)
+{
+	return !mask || (size == SIGSET_BYTES && usermem_loadable(mask, SIGSET_BYTES));
+}
+
+static void store_left(const struct timeout *running, struct timespec *timeout)
+{
+	struct timespec left;
+
+	if (running->infinite || running->zero)
+		return;
+	timeout_over(running, &left);
+	usermem_store(timeout, &left, sizeof(left));
+}
+
+long rawcall_poll(const struct rawcall *call)
+{
+	struct pollfd *fds = (struct pollfd *)call->a[0];
+	nfds_t n = (unsigned)call->a[1];
+
+	if (!pollset_concerned(fds, n))
+		return rawcall_through(call);
+	return poll(fds, n, (int)call->a[2]);
+}
+
+long rawcall_ppoll(const struct rawcall *call)
+{
+	struct pollfd *fds = (struct pollfd *)call->a[0];
+	nfds_t n = (unsigned)call->a[1];
+	struct timespec *timeout = (struct timespec *)call->a[2];
+	const sigset_t *mask = (const sigset_t *)call->a[3];
+	struct timeout running;
+	struct outcome outcome;
+
+	if (!pollset_concerned(fds, n) || !good_timeout(timeout) || !good_mask(mask, call->a[4]))
+		return rawcall_through(call);
+	running = timeout_start(timeout);
+	outcome = pollset_wait(fds, n, timeout, mask);
+	store_left(&running, timeout);
+	return outcome_return(outcome);
+}
+
+static struct selectset selectset_of(const struct rawcall *call)
+{
+	return (struct selectset){
+		.n = (int)call->a[0],
+		.in = (fd_set *)call->a[1],
+		.out = (fd_set *)call->a[2],
+		.except = (fd_set *)call->a[3],
+	};
+}
+
+long rawcall_select(const struct rawcall *call)
+{
+	struct selectset set = selectset_of(call);
+	struct timeval *timeout = (struct timeval *)call->a[4];
+	struct timespec limit, left;
+	struct timeout running;
+	struct outcome outcome;
+	struct timeval rest;
+
+	if (!selectset_concerned(&set) || (timeout && !timeout_from_timeval(timeout, &limit)))
+		return rawcall_through(call);
+	running = timeout_start(timeout ? &limit : NULL);
+	outcome = selectset_wait(&set, timeout ? &limit : NULL, NULL);
+	if (!running.infinite && !running.zero) {
+		timeout_over(&running, &left);
+		rest = (struct timeval){left.tv_sec, left.tv_nsec / NS_IN_US};
+		usermem_store(timeout, &rest, sizeof(rest));
+	}
+	return outcome_return(outcome);
+}
+
+/* The sixth argument of pselect6 points to a mask and its size. */
+struct mask_argument {
+	const sigset_t *mask;
+	long size;
+};
+
+static bool good_mask_argument(const struct mask_argument *arg)
+{
+	return !arg || (usermem_loadable(arg, sizeof(*arg)) && good_mask(arg->mask, arg->size));
+}
+
+long rawcall_pselect6(const struct rawcall *call)
+{
+	struct selectset set = selectset_of(call);
+	struct timespec *timeout = (struct timespec *)call->a[4];
+	const struct mask_argument *arg = (const struct mask_argument *)call->a[5];
+	struct timeout running;
+	struct outcome outcome;
+
+	if (!selectset_concerned(&set) || !good_timeout(timeout) || !good_mask_argument(arg))
+		return rawcall_through(call);
+	running = timeout_start(timeout);
+	outcome = selectset_wait(&set, timeout, arg ? arg->mask : NULL);
+	store_left(&running, timeout);
+	return outcome_return(outcome);
+}
+
+long rawcall_epoll_create(const struct rawcall *call)
+{
+	return epoll_create((int)call->a[0]);
+}
+
+long rawcall_epoll_create1(const struct rawcall *call)
+{
+	return epoll_create1((int)call->a[0]);
+}
+
+long rawcall_epoll_ctl(const struct rawcall *call)
+{
+	return epoll_ctl((int)call->a[0], (int)call->a[1], (int)call->a[2],
+		(struct epoll_event *)call->a[3]);
+}
+
+long rawcall_epoll_wait(const struct rawcall *call)
+{
+	return epoll_wait((int)call->a[0], (struct epoll_event *)call->a[1], (int)call->a[2],
+		(int)call->a[3]);
+}
+
+long rawcall_epoll_pwait(const struct rawcall *call)
+{
+	const sigset_t *mask = (const sigset_t *)call->a[4];
+
+	if (!good_mask(mask, call->a[5]))
+		return rawcall_through(call);
+	return epoll_pwait((int)call->a[0], (struct epoll_event *)call->a[1], (int)call->a[2],
+		(int)call->a[3], mask);
+}
+
+long rawcall_epoll_pwait2(const struct rawcall *call)
+{
+	const struct timespec *timeout = (const struct timespec *)call->a[3];
+	const sigset_t *mask = (const sigset_t *)call->a[4];
+
+	if (!good_timeout(timeout) || !good_mask(mask, call->a[5]))
+		return rawcall_through(call);
+	return epoll_pwait2(
+		(int)call->a[0], (struct epoll_event *)call->a[1], (int)call->a[2], timeout, mask);
+}

@@ -1,0 +1,102 @@
+#include "sys/probe.h"
+
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/uio.h>
+
+#include "sys/decoy.h"
+#include "sys/raw.h"
+
+enum answer { UNASKED, NO, YES };
+
+/* An answer is remembered; UNASKED, where no fd could be had to ask with, is not: then the current
+ * kernel's is given. */
+static bool ask(_Atomic int *known, enum answer (*question)(void), bool current)
+{
+	int answer = atomic_load_explicit(known, memory_order_relaxed);
+
+	if (answer == UNASKED) {
+		answer = (int)question();
+		atomic_store_explicit(known, answer, memory_order_relaxed);
+	}
+	return answer == UNASKED ? current : answer == YES;
+}
+
+static enum answer accepts_long_write(void)
+{
+	uint64_t words[2] = {1, 1};
+	int fd = decoy_open(0);
+	long ret;
+
+	if (fd < 0)
+		return UNASKED;
+	ret = raw_write(fd, words, sizeof(words));
+	decoy_close(fd);
+	return ret > 0 ? YES : NO;
+}
+
+bool probe_long_write(void)
+{
+	static _Atomic int known;
+
+	return ask(&known, accepts_long_write, false);
+}
+
+static enum answer scatters(void)
+{
+	char bytes[8];
+	struct iovec halves[2] = {{bytes, 4}, {bytes + 4, 4}};
+	int fd = decoy_open(1);
+	long ret;
+
+	if (fd < 0)
+		return UNASKED;
+	ret = raw_syscall3(SYS_readv, fd, (long)halves, 2);
+	decoy_close(fd);
+	return ret == 8 ? YES : NO;
+}
+
+bool probe_readv_scatters(void)
+{
+	static _Atomic int known;
+
+	return ask(&known, scatters, true);
+}
+
+static long events_now(int epfd)
+{
+	struct epoll_event event;
+
+	return raw_syscall6(SYS_epoll_pwait, epfd, (long)&event, 1, 0, 0, 8);
+}
+
+static enum answer raises_edges(void)
+{
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+	int ends[2];
+	enum answer edge = UNASKED;
+	int epfd = (int)raw_syscall3(SYS_epoll_create1, EPOLL_CLOEXEC, 0, 0);
+
+	if (epfd < 0)
+		return UNASKED;
+	if (!raw_syscall3(SYS_pipe2, (long)ends, O_CLOEXEC | O_NONBLOCK, 0)) {
+		raw_epoll_ctl(epfd, EPOLL_CTL_ADD, ends[0], &event);
+		raw_write(ends[1], "", 1);
+		events_now(epfd);
+		raw_write(ends[1], "", 1);
+		edge = events_now(epfd) == 1 ? YES : NO;
+		raw_close(ends[0]);
+		raw_close(ends[1]);
+	}
+	raw_close(epfd);
+	return edge;
+}
+
+bool probe_fifo_edges(void)
+{
+	static _Atomic int known;
+
+	return ask(&known, raises_edges, true);
+}

@@ -1,0 +1,232 @@
+/* Operations that make, copy and close fds. */
+#define _GNU_SOURCE
+#include "fuzz.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { AT, INITVAL, FLAGS };
+
+static const struct bit_name efd_names[] = {{EFD_NONBLOCK, "NONBLOCK"}, {EFD_CLOEXEC, "CLOEXEC"},
+	{EFD_SEMAPHORE, "SEMAPHORE"}, {0, NULL}};
+static const struct bit_name open_names[] = {
+	{O_NONBLOCK, "NONBLOCK"}, {O_CLOEXEC, "CLOEXEC"}, {0, NULL}};
+
+static void make_eventfd(struct gen *g, struct op *op)
+{
+	static const uint32_t values[] = {0, 0, 0, 0, 1, 1, 2, 5, INT_MAX, UINT_MAX};
+	op->arg[AT] = EFD0 + below(g, EFDS);
+	op->arg[INITVAL] = chance(g, 90) ? PICK(g, values) : (uint32_t)rnd(g);
+	if (chance(g, 85))
+		op->arg[FLAGS] |= EFD_NONBLOCK;
+	if (g->semaphores && chance(g, 55))
+		op->arg[FLAGS] |= EFD_SEMAPHORE;
+	if (chance(g, 20))
+		op->arg[FLAGS] |= EFD_CLOEXEC;
+	if (chance(g, 4))
+		op->arg[FLAGS] |= 1u << below(g, 32);
+	else
+		believe_new(g, op, op->arg[AT], EVENTFD);
+}
+
+static void run_eventfd(struct box *b, const struct op *op, struct result *r)
+{
+	unsigned initval = (unsigned)op->arg[INITVAL];
+	int flags = (int)op->arg[FLAGS];
+	if (op->raw)
+		answer(r, syscall(SYS_eventfd2, initval, flags));
+	else
+		answer(r, eventfd(initval, flags));
+	box_keep(b, op->arg[AT], (int)r->ret);
+}
+
+static void show_eventfd(FILE *f, const struct op *op)
+{
+	fprintf(f, "%s = eventfd(%#llx, ", slot_name(op->arg[AT]),
+		(unsigned long long)op->arg[INITVAL]);
+	show_bits(f, op->arg[FLAGS], efd_names);
+	fprintf(f, ")");
+}
+
+static void make_ends(struct gen *g, struct op *op)
+{
+	op->arg[AT] = op->kind == K_PIPE ? PIPE_R : SOCK_A;
+	op->arg[FLAGS] = (chance(g, 85) ? O_NONBLOCK : 0u) | (chance(g, 20) ? O_CLOEXEC : 0u);
+	believe_new(g, op, op->arg[AT], OTHER);
+	believe_new(g, op, op->arg[AT] + 1, OTHER);
+}
+
+static void keep_ends(struct box *b, uint64_t slot, struct result *r, const int fd[2])
+{
+	if (r->ret != 0)
+		return;
+	value(r, (uint64_t)fd[0]);
+	value(r, (uint64_t)fd[1]);
+	box_keep(b, slot, fd[0]);
+	box_keep(b, slot + 1, fd[1]);
+}
+
+static void run_pipe(struct box *b, const struct op *op, struct result *r)
+{
+	int fd[2];
+	answer(r, pipe2(fd, (int)op->arg[FLAGS]));
+	keep_ends(b, PIPE_R, r, fd);
+}
+
+static void run_socketpair(struct box *b, const struct op *op, struct result *r)
+{
+	int fd[2];
+	int flags = (op->arg[FLAGS] & O_NONBLOCK ? SOCK_NONBLOCK : 0) |
+		    (op->arg[FLAGS] & O_CLOEXEC ? SOCK_CLOEXEC : 0);
+	answer(r, socketpair(AF_UNIX, SOCK_STREAM | flags, 0, fd));
+	keep_ends(b, SOCK_A, r, fd);
+}
+
+static void show_ends(FILE *f, const struct op *op)
+{
+	fprintf(f, "%s(", kinds[op->kind]->name);
+	show_bits(f, op->arg[FLAGS], open_names);
+	fprintf(f, ")");
+}
+
+static void make_file(struct gen *g, struct op *op)
+{
+	op->arg[AT] = FILE0;
+	believe_new(g, op, FILE0, OTHER);
+}
+
+static void run_file(struct box *b, const struct op *op, struct result *r)
+{
+	static const char text[64] = "some bytes";
+	(void)op;
+	answer(r, memfd_create("fuzz", 0));
+	if (r->ret < 0 || pwrite((int)r->ret, text, sizeof(text), 0) != sizeof(text))
+		return;
+	box_keep(b, FILE0, (int)r->ret);
+}
+
+static void show_file(FILE *f, const struct op *op)
+{
+	(void)op;
+	fprintf(f, "file = memfd_create()");
+}
+
+enum { FROM, TO, NUMBER, DUP_FLAGS };
+
+static uint64_t new_slot(struct gen *g)
+{
+	return chance(g, 85) ? DUP0 + below(g, DUPS) : below(g, SLOTS);
+}
+
+static void make_dup(struct gen *g, struct op *op)
+{
+	op->arg[FROM] = any_slot(g);
+	op->arg[TO] = new_slot(g);
+	believe_dup(g, op, op->arg[FROM], op->arg[TO], 0);
+}
+
+static void run_dup(struct box *b, const struct op *op, struct result *r)
+{
+	int fd = box_fd(b, op->arg[FROM]);
+	answer(r, op->raw ? syscall(SYS_dup, fd) : dup(fd));
+	box_keep(b, op->arg[TO], (int)r->ret);
+}
+
+static void show_dup(FILE *f, const struct op *op)
+{
+	fprintf(f, "%s = dup(%s)", slot_name(op->arg[TO]), slot_name(op->arg[FROM]));
+}
+
+/* NUMBER 0: onto the number that TO holds now. */
+static void make_dup_onto(struct gen *g, struct op *op)
+{
+	static const int numbers[] = {3, 5, 20, 21, 40, 100, -1, INT_MAX};
+	op->arg[FROM] = any_slot(g);
+	op->arg[TO] = any_slot(g);
+	if (chance(g, 25)) {
+		op->arg[TO] = new_slot(g);
+		op->arg[NUMBER] = (uint64_t)PICK(g, numbers);
+	}
+	believe_onto(g, op, op->arg[FROM], op->arg[TO], (int)op->arg[NUMBER]);
+}
+
+static int onto(const struct box *b, const struct op *op)
+{
+	return op->arg[NUMBER] ? (int)op->arg[NUMBER] : box_fd(b, op->arg[TO]);
+}
+
+static void run_dup2(struct box *b, const struct op *op, struct result *r)
+{
+	answer(r, dup2(box_fd(b, op->arg[FROM]), onto(b, op)));
+	box_keep(b, op->arg[TO], (int)r->ret);
+}
+
+static void make_dup3(struct gen *g, struct op *op)
+{
+	static const unsigned flags[] = {0, 0, 0, O_CLOEXEC, O_CLOEXEC, O_CLOEXEC, O_NONBLOCK, 1};
+	make_dup_onto(g, op);
+	op->arg[DUP_FLAGS] = PICK(g, flags);
+}
+
+static void run_dup3(struct box *b, const struct op *op, struct result *r)
+{
+	int from = box_fd(b, op->arg[FROM]), to = onto(b, op), flags = (int)op->arg[DUP_FLAGS];
+	answer(r, op->raw ? syscall(SYS_dup3, from, to, flags) : dup3(from, to, flags));
+	box_keep(b, op->arg[TO], (int)r->ret);
+}
+
+static void show_dup_onto(FILE *f, const struct op *op)
+{
+	fprintf(f, "%s(%s, ", kinds[op->kind]->name, slot_name(op->arg[FROM]));
+	if (op->arg[NUMBER])
+		fprintf(f, "%d as ", (int)op->arg[NUMBER]);
+	fprintf(f, "%s", slot_name(op->arg[TO]));
+	if (op->kind == K_DUP3) {
+		fprintf(f, ", ");
+		show_bits(f, op->arg[DUP_FLAGS], open_names);
+	}
+	fprintf(f, ")");
+}
+
+static void make_dupfd(struct gen *g, struct op *op)
+{
+	static const int lowest[] = {0, 0, 3, 3, 10, 20, 60, 100, -1, INT_MAX};
+	op->arg[FROM] = any_slot(g);
+	op->arg[TO] = new_slot(g);
+	op->arg[NUMBER] = (uint64_t)PICK(g, lowest);
+	believe_dup(g, op, op->arg[FROM], op->arg[TO], (int)op->arg[NUMBER]);
+	op->arg[DUP_FLAGS] = chance(g, 50) ? F_DUPFD : F_DUPFD_CLOEXEC;
+}
+
+static void run_dupfd(struct box *b, const struct op *op, struct result *r)
+{
+	int fd = box_fd(b, op->arg[FROM]), low = (int)op->arg[NUMBER];
+	int cmd = op->arg[DUP_FLAGS] == F_DUPFD ? F_DUPFD : F_DUPFD_CLOEXEC;
+	answer(r, op->raw ? syscall(SYS_fcntl, fd, cmd, low) : fcntl(fd, cmd, low));
+	box_keep(b, op->arg[TO], (int)r->ret);
+}
+
+static void show_dupfd(FILE *f, const struct op *op)
+{
+	fprintf(f, "%s = fcntl(%s, %s, %d)", slot_name(op->arg[TO]), slot_name(op->arg[FROM]),
+		op->arg[DUP_FLAGS] == F_DUPFD ? "F_DUPFD" : "F_DUPFD_CLOEXEC",
+		(int)op->arg[NUMBER]);
+}
+
+#define KIND(NAME, WEIGHT, MAKE, SHOW)                                                             \
+	const struct kind kind_##NAME = {                                                          \
+		.name = #NAME, .weight = WEIGHT, .make = MAKE, .run = run_##NAME, .show = SHOW}
+
+KIND(eventfd, 12, make_eventfd, show_eventfd);
+KIND(pipe, 3, make_ends, show_ends);
+KIND(socketpair, 3, make_ends, show_ends);
+KIND(file, 2, make_file, show_file);
+KIND(dup, 10, make_dup, show_dup);
+KIND(dup2, 8, make_dup_onto, show_dup_onto);
+KIND(dup3, 5, make_dup3, show_dup_onto);
+KIND(dupfd, 6, make_dupfd, show_dupfd);

@@ -1,0 +1,114 @@
+/* Random sequences. Each depends on (seed, index) alone. */
+#include "fuzz.h"
+
+#include <string.h>
+
+enum { SHORTEST = 10 };
+
+uint64_t rnd(struct gen *g)
+{
+	uint64_t z = g->state += 0x9e3779b97f4a7c15;
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+	return z ^ (z >> 31);
+}
+
+unsigned below(struct gen *g, unsigned n)
+{
+	return (unsigned)(((rnd(g) >> 32) * n) >> 32);
+}
+
+bool chance(struct gen *g, unsigned percent)
+{
+	return below(g, 100) < percent;
+}
+
+uint64_t any_place(struct gen *g)
+{
+	return chance(g, 96) ? P_BUF : below(g, PLACES);
+}
+
+static void add_op(struct gen *g, struct op *op, enum kind_id kind)
+{
+	memset(op, 0, sizeof(*op));
+	op->kind = (uint8_t)kind;
+	op->raw = chance(g, 10);
+	if (g->kids && chance(g, 45))
+		op->proc = (uint8_t)(1 + below(g, PROCS - 1));
+	if (op->proc && !(g->kids >> op->proc & 1))
+		op->proc = 0;
+	if (kinds[kind]->make)
+		kinds[kind]->make(g, op);
+}
+
+/* Every sequence leaves some kinds out and stresses others, to get deeper into what is left. */
+static void choose_weights(struct gen *g)
+{
+	static const unsigned factor[] = {0, 1, 1, 2, 4};
+	for (unsigned k = 0; k < KINDS; k++)
+		g->weight[k] = kinds[k]->weight * PICK(g, factor);
+	static const enum kind_id always[] = {K_EVENTFD, K_READ, K_WRITE};
+	for (unsigned i = 0; i < sizeof(always) / sizeof(*always); i++)
+		if (!g->weight[always[i]])
+			g->weight[always[i]] = kinds[always[i]]->weight;
+	if (!g->forks)
+		g->weight[K_FORK] = g->weight[K_EXIT] = 0;
+	if (!g->edges)
+		g->weight[K_EP_DRAIN] = 0;
+	g->total = 0;
+	for (unsigned k = 0; k < KINDS; k++)
+		g->total += g->weight[k];
+}
+
+static enum kind_id choose_kind(struct gen *g)
+{
+	unsigned at = below(g, g->total);
+	unsigned k = 0;
+	while (at >= g->weight[k])
+		at -= g->weight[k++];
+	if (!believes_in(g, EVENTFD) && chance(g, 70))
+		return K_EVENTFD;
+	if (k >= K_EP_CTL && k <= K_EP_DRAIN && !believes_in(g, SET) && chance(g, 70))
+		return K_EP_CREATE;
+	return (enum kind_id)k;
+}
+
+/* Something to work on: eventfds, epoll sets, now and then other fds. */
+static size_t make_start(struct gen *g, struct op *ops)
+{
+	size_t n = 0;
+	add_op(g, &ops[n++], K_RESET);
+	ops[0].proc = ops[0].raw = 0;
+	ops[0].arg[0] = g->edges;
+	ops[0].arg[1] = g->semaphores;
+	ops[0].arg[2] = g->forks;
+	for (unsigned i = 1 + below(g, 3); i; i--)
+		add_op(g, &ops[n++], K_EVENTFD);
+	if (chance(g, 70))
+		add_op(g, &ops[n++], K_EP_CREATE);
+	if (chance(g, 30))
+		add_op(g, &ops[n++], K_EP_CREATE);
+	for (unsigned i = below(g, 4); i && believes_in(g, SET); i--)
+		add_op(g, &ops[n++], K_EP_CTL);
+	if (chance(g, 20))
+		add_op(g, &ops[n++], K_PIPE);
+	if (chance(g, 20))
+		add_op(g, &ops[n++], K_SOCKETPAIR);
+	return n;
+}
+
+size_t make_sequence(uint64_t seed, uint64_t index, unsigned length, struct op *ops)
+{
+	struct gen g = {.state = seed};
+	believe_nothing(&g);
+	g.state = rnd(&g) ^ index * 0xd1342543de82ef95;
+	unsigned size = length <= SHORTEST ? length : SHORTEST + below(&g, length - SHORTEST + 1);
+	g.edges = chance(&g, 30);
+	g.forks = chance(&g, 20);
+	g.semaphores = chance(&g, 60);
+	choose_weights(&g);
+	size_t n = make_start(&g, ops);
+	while (n < size + 1)
+		add_op(&g, &ops[n++], choose_kind(&g));
+	return n;
+}

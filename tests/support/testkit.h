@@ -1,0 +1,31 @@
+/* What every suite shares: who answers (kernel or shim), waiting on events, fd leaks. */
+#ifndef TESTKIT_H
+#define TESTKIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* True where eventfd() is efdshim's: the suite runs under LD_PRELOAD (or with the shim linked in).
+ */
+bool tk_under_shim(void);
+
+/* Criterion fixtures: remember the open fds, then assert that the same ones are open.
+ * Fds the shim keeps for itself (high, close-on-exec) are left out. */
+void tk_setup(void);
+void tk_teardown(void);
+
+/* Return once thread `tid` of this process sleeps in the kernel (state S). Fails the test after 10
+ * s. */
+void tk_wait_asleep(pid_t tid);
+/* The same for the main thread of another process. */
+void tk_wait_process_asleep(pid_t pid);
+
+/* A raw system call instruction: never interposed. Returns the kernel's value (-errno on failure).
+ */
+long tk_raw_syscall(long nr, long a, long b, long c, long d, long e, long f);
+
+/* Monotonic milliseconds. */
+int64_t tk_now_ms(void);
+
+#endif
