@@ -17,7 +17,9 @@ report() {
 	printf '%-22s %-9s %4d passed %3d failed\n' "$@"
 	passed=$((passed + $3))
 	failed=$((failed + $4))
-	[ "$4" = 0 ] || sed 's/^/    | /' "$log"
+	[ "$4" != 0 ] || return 0
+	sed 's/^/    | /' "$log"
+	{ echo "failed: $1 $2" && grep -aE '\[(FAIL|CRASH)|\[----\]|^not ok|ERROR|exit code' "$log" | head -n 6; } | cut -c 1-160 >>"$base/failed"
 }
 
 # One line of Criterion's: 'Tested: 3 | Passing: 2 | ...'
@@ -133,5 +135,6 @@ if [ "$only" = '*' ]; then
 	fuzz fuzz-diff --seed 1 --ops 200000
 fi
 [ $((passed + failed)) != 0 ] || echo 'no test ran'
+[ ! -e "$base/failed" ] || tail -n 30 "$base/failed"
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" != 0 ]
