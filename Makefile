@@ -141,9 +141,10 @@ lint:
 	shellcheck -x -P SCRIPTDIR -P tests/shim -S warning tests/*.sh tests/*/*.sh .ci/run
 
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include/efdshim
 	install -m 755 $(B)/efdshim $(DESTDIR)$(PREFIX)/bin/
 	install -m 755 $(B)/libefdshim.so $(DESTDIR)$(PREFIX)/lib/
+	install -m 644 include/efdshim/*.h $(DESTDIR)$(PREFIX)/include/efdshim/
 
 clean:
 	rm -rf $(B)

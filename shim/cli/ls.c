@@ -93,22 +93,42 @@ static void print_flags(uint32_t flags)
 		*semaphore || *nonblock ? "" : "-");
 }
 
-/* What watchers wait for, of all classes together. */
-static void print_watchers(uint32_t watched)
+static void print_events(uint32_t events)
 {
-	static const char *const names[] = {"in", "pri", "out"};
+	static const char *const names[] = {"in", "pri", "out", "err", "hup", NULL, "rdnorm",
+		"rdband", "wrnorm", "wrband", "msg", NULL, NULL, "rdhup"};
 	const char *before = "";
-	unsigned bits = watched & WATCHED_OUT ? CLASS_OUT : 0;
-	for (unsigned class = 1; class < CLASS_COUNT; class ++)
-		bits |= watched & 1u << class ? class : 0;
-	printf(" watchers=");
 	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (bits & 1u << i) {
+		if (names[i] && events & 1u << i) {
 			printf("%s%s", before, names[i]);
 			before = ",";
 		}
 	}
 	printf(*before ? "" : "-");
+}
+
+/* What watchers wait for, of all classes together. */
+static void print_watchers(const struct slot *slot)
+{
+	uint32_t watched = atomic_load(&slot->watched);
+	unsigned bits = watched & WATCHED_OUT ? CLASS_OUT : 0;
+	for (unsigned class = 1; class < CLASS_COUNT; class ++)
+		bits |= watched & 1u << class ? class : 0;
+	/* a class has the poll bits' own values */
+	if (slot_is_mask(slot))
+		bits = atomic_load(&slot->wanted) & (EPOLLIN | EPOLLPRI | EPOLLOUT);
+	printf(" watchers=");
+	print_events(bits);
+}
+
+static void print_state(const struct slot *slot)
+{
+	if (!slot_is_mask(slot)) {
+		printf(" counter count=%" PRIu64, atomic_load(&slot->count));
+		return;
+	}
+	printf(" %s events=", slot_kind(slot) == KIND_MASK ? "mask" : "vpoll");
+	print_events(slot_state(slot));
 }
 
 /* Slots are printed in the order of the holders: *next moves along. */
@@ -132,9 +152,10 @@ static void print_pids(const struct holders *holders, uint32_t slot, size_t *nex
 static void print_slot(
 	uint32_t index, const struct slot *slot, const struct holders *holders, size_t *next)
 {
-	printf("%" PRIu32 " counter count=%" PRIu64, index, atomic_load(&slot->count));
+	printf("%" PRIu32, index);
+	print_state(slot);
 	print_flags(atomic_load(&slot->flags));
-	print_watchers(atomic_load(&slot->watched));
+	print_watchers(slot);
 	print_pids(holders, index, next);
 }
 

@@ -22,6 +22,7 @@ static const struct option options[] = {
 	{"--only-missing", NULL, "EFDSHIM_MODE", "missing", "emulate only what the kernel refuses"},
 	{"--mirror", NULL, "EFDSHIM_MIRROR", "always",
 		"always show the state to the kernel as well"},
+	{"--vpoll", NULL, "EFDSHIM_MASK", "vpoll", "bit 1 of eventfd's flags is EFD_VPOLL"},
 	{"--dir", "DIR", "EFDSHIM_DIR", NULL, "keep the shared state in DIR (mode 0700, yours)"},
 };
 

@@ -99,7 +99,7 @@ static void take_in(int fd)
 		return; /* made before the library's constructor ran */
 	if (class != CLASS_IN)
 		classfd_inherit(ref.slot, ref.generation, class, fd);
-	else if (object_adopt(&ref) && object_is(&fd, &ref))
+	else if (object_adopt(&ref) && object_is(&fd, &ref) && !slot_is_mask(ref.object))
 		mirror_watch(&ref, CLASS_IN, false);
 }
 

@@ -150,7 +150,8 @@ void classwatch_share(int epfd)
 		int fd = (int)i;
 		uint64_t cookie;
 
-		if (!object_is(&fd, &ref) || !atomic_load(&ref.object->watches))
+		if (!object_is(&fd, &ref) || !atomic_load(&ref.object->watches) ||
+			slot_is_mask(ref.object)) /* whose watches are on its own FIFO anyway */
 			continue;
 		cookie = watch_find(ref.object, set, fd, &watch);
 		if (cookie)

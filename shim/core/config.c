@@ -38,6 +38,10 @@ void config_load(void)
 	config.runtime = absolute("XDG_RUNTIME_DIR");
 	config.only_missing = is("EFDSHIM_MODE", "missing");
 	config.mirror_always = is("EFDSHIM_MIRROR", "always");
+	if (is("EFDSHIM_MASK", "vpoll"))
+		config.mask = CONFIG_VPOLL;
+	else if (is("EFDSHIM_MASK", "mask"))
+		config.mask = CONFIG_MASK;
 	config.debug = is("EFDSHIM_DEBUG", "1");
 	stats_on = is("EFDSHIM_STATS", "1");
 	stats_reset(false);

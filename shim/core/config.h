@@ -4,12 +4,19 @@
 
 #include <stdbool.h>
 
+enum config_mask {
+	CONFIG_MASK_UNSET, /* EFD_MASK, but not for callers that know the other meaning only */
+	CONFIG_MASK,
+	CONFIG_VPOLL,
+};
+
 struct config {
-	const char *dir;     /* EFDSHIM_DIR, or NULL */
-	const char *runtime; /* XDG_RUNTIME_DIR, or NULL */
-	bool only_missing;   /* EFDSHIM_MODE=missing: emulate only what the kernel refuses */
-	bool mirror_always;  /* EFDSHIM_MIRROR=always: every object is watched from the start */
-	bool debug;	     /* EFDSHIM_DEBUG=1: say on stderr why the kernel serves */
+	const char *dir;       /* EFDSHIM_DIR, or NULL */
+	const char *runtime;   /* XDG_RUNTIME_DIR, or NULL */
+	bool only_missing;     /* EFDSHIM_MODE=missing: emulate only what the kernel refuses */
+	bool mirror_always;    /* EFDSHIM_MIRROR=always: every object is watched from the start */
+	enum config_mask mask; /* EFDSHIM_MASK=mask or vpoll: what bit 1 of eventfd's flags means */
+	bool debug;	       /* EFDSHIM_DEBUG=1: say on stderr why the kernel serves */
 };
 
 extern struct config config;

@@ -5,7 +5,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/uio.h>
 
 #include "core/fdtable.h"
 #include "core/outcome.h"
@@ -19,10 +18,5 @@ struct outcome counterfd_write_more(const struct fdref *ref, const void *buf, si
 
 /* Takes what one read takes, before it is stored anywhere: 0 or an errno value. */
 int counterfd_take(const struct fdref *ref, bool nowait, uint64_t *value);
-
-/* `nowait`: as with RWF_NOWAIT, never block. */
-struct outcome counterfd_readv(
-	const struct fdref *ref, const struct iovec *iov, int count, bool nowait);
-struct outcome counterfd_writev(const struct fdref *ref, const struct iovec *iov, int count);
 
 #endif

@@ -43,13 +43,16 @@ static inline bool counterfd_fast_read(int fd, uint64_t entry, void *buf, size_t
 {
 	struct slot *slot = counterfd_fast_slot(entry);
 	struct counter_step step;
+	uint32_t flags;
 	uint64_t value;
 
 	if (!slot || n < sizeof(value) || n > USERMEM_PLAIN_END - (uintptr_t)buf ||
 		!counterfd_fast_memory(buf, USERMEM_STORE))
 		return false;
-	step = counter_take(&slot->counter, counterfd_fast_guard(entry),
-		atomic_load(&slot->flags) & SLOT_SEMAPHORE);
+	flags = atomic_load(&slot->flags);
+	if ((flags & SLOT_KIND_MASK) != KIND_COUNTER)
+		return false;
+	step = counter_take(&slot->counter, counterfd_fast_guard(entry), flags & SLOT_SEMAPHORE);
 	if (step.err)
 		return false;
 	value = step.before - step.after;
@@ -77,7 +80,8 @@ static inline bool counterfd_fast_write(int fd, uint64_t entry, const void *buf,
 	struct counter_step step;
 	uint64_t value;
 
-	if (!slot || n != sizeof(value) || !counterfd_fast_memory(buf, USERMEM_LOAD))
+	if (!slot || n != sizeof(value) || slot_is_mask(slot) ||
+		!counterfd_fast_memory(buf, USERMEM_LOAD))
 		return false;
 	memcpy(&value, buf, sizeof(value));
 	if (value == UINT64_MAX)

@@ -5,6 +5,7 @@
 
 #include "core/classfd.h"
 #include "core/classwatch.h"
+#include "core/maskwatch.h"
 #include "core/mirror.h"
 #include "core/nested.h"
 #include "core/object.h"
@@ -127,6 +128,11 @@ static int start_watch(struct change *change)
 	return err;
 }
 
+static struct outcome outcome_of(int err)
+{
+	return err ? outcome_err(err) : outcome_ok(0);
+}
+
 struct outcome epollset_ctl(
 	int epfd, int op, const struct fdref *ref, const struct epoll_event *event)
 {
@@ -135,8 +141,10 @@ struct outcome epollset_ctl(
 
 	if (op != EPOLL_CTL_ADD && op != EPOLL_CTL_MOD && op != EPOLL_CTL_DEL)
 		return outcome_raw(raw_epoll_ctl(epfd, op, ref->fd, (void *)(uintptr_t)event));
+	if (op == EPOLL_CTL_DEL && slot_is_mask(ref->object))
+		return outcome_of(maskwatch_ctl(epfd, op, ref, NULL, false));
 	if (op == EPOLL_CTL_DEL)
-		return (err = change_own_watch(&change)) ? outcome_err(err) : outcome_ok(0);
+		return outcome_of(change_own_watch(&change));
 	if (!usermem_loadable(event, sizeof(*event)))
 		return outcome_err(EFAULT);
 	change.event = *event;
@@ -144,6 +152,9 @@ struct outcome epollset_ctl(
 		(op == EPOLL_CTL_MOD || (event->events & ~EXCLUSIVE_BITS))) /* the kernel refuses */
 		return outcome_err(classwatch_control(
 			epfd, op, ref->fd, change.event.events, change.event.data.u64));
+	if (slot_is_mask(ref->object))
+		return outcome_of(maskwatch_ctl(
+			epfd, op, ref, &change.event, nested_needs_edges(fdtable_epoll_id(epfd))));
 	change.class = slot_class(ref->object, change.event.events);
 	if (change.class > CLASS_IN &&
 		(must_share(epfd, ref) ||
@@ -156,7 +167,7 @@ struct outcome epollset_ctl(
 		err = change_own_watch(&change);
 	else
 		err = classwatch_set(epfd, op, ref, &change.event, change.class);
-	return err ? outcome_err(err) : outcome_ok(0);
+	return outcome_of(err);
 }
 
 /* Refreshes the level that woke us, so that a stale one does not wake us again. */
@@ -175,6 +186,14 @@ static uint32_t current_events(const struct watch *watch, struct slot *slot)
 	return state;
 }
 
+/* The object lives as long as a file that is in the set is open. */
+static bool report_mask(int epfd, struct epoll_event *event, const struct watch *watch)
+{
+	event->events = maskwatch_events(epfd, watch, event->data.u64);
+	event->data.u64 = watch->data;
+	return event->events != 0;
+}
+
 /* What the program gets for an event of the kernel's; false where there is nothing to report after
  * all. */
 static bool translate(int epfd, struct epoll_event *event)
@@ -191,6 +210,8 @@ static bool translate(int epfd, struct epoll_event *event)
 		break;
 	}
 	slot = slotpool_slot(watch.slot);
+	if (slot && slot_is_mask(slot))
+		return report_mask(epfd, event, &watch);
 	if (!slot || !object_still_open(watch.slot, watch.generation)) {
 		classwatch_end(epfd, &watch, event->data.u64);
 		return false;

@@ -120,18 +120,28 @@ static void add_count(struct text *text, uint64_t count)
 /* What is the object's own in an eventfd's fdinfo. */
 struct facts {
 	uint64_t index;
-	uint64_t count;
+	uint64_t count; /* of a mask, the events */
 	uint64_t flags;
+	bool mask;
 };
+
+/* The dialect of EFD_VPOLL has its events where the count is. */
+static void add_state(struct text *text, const struct facts *facts)
+{
+	text_string(text, facts->mask ? "eventfd-mask: " : "eventfd-count: ");
+	if (facts->mask)
+		text_number(text, facts->count, 16);
+	else
+		add_count(text, facts->count);
+}
 
 static void add_line(struct text *text, const char *line, const struct facts *facts)
 {
 	if (!strncmp(line, "flags:", 6)) {
 		text_string(text, "flags:\t0");
 		text_number(text, facts->flags, 8);
-	} else if (!strncmp(line, "eventfd-count:", 14)) {
-		text_string(text, "eventfd-count: ");
-		add_count(text, facts->count);
+	} else if (!strncmp(line, "eventfd-count:", 14) || !strncmp(line, "eventfd-mask:", 13)) {
+		add_state(text, facts);
 	} else if (!strncmp(line, "eventfd-id:", 11)) {
 		text_string(text, "eventfd-id: ");
 		text_number(text, facts->index, 10);
@@ -147,7 +157,8 @@ static void fill_in(struct text *text, char *model, int index, bool cloexec)
 	const struct slot *slot = slotpool_slot((uint32_t)index);
 	const struct facts facts = {
 		.index = (uint64_t)index,
-		.count = atomic_load(&slot->count),
+		.count = slot_is_mask(slot) ? slot_state(slot) : atomic_load(&slot->count),
+		.mask = slot_kind(slot) == KIND_MASK,
 		.flags = (uint64_t)(O_RDWR | oddio_status(slot) | (cloexec ? O_CLOEXEC : 0)),
 	};
 

@@ -19,7 +19,7 @@ void handover_number(int fd)
 		return;
 	}
 	adopt_check(fd); /* it may have been replaced by a system call instruction */
-	if (object_is(&fd, &ref))
+	if (object_is(&fd, &ref) && !slot_is_mask(ref.object))
 		mirror_watch(&ref, CLASS_IN, false);
 }
 

@@ -17,11 +17,6 @@ enum { FILL_BYTES = 4096, DRAIN_BYTES = 65536 };
  * stack has to hold it. */
 static char sink[DRAIN_BYTES];
 
-static bool predicate(const struct slot *slot, unsigned class)
-{
-	return (slot_state(slot) & class_bits(class)) != 0;
-}
-
 static void drain(int fifo)
 {
 	long got;
@@ -70,11 +65,6 @@ static void poke(int fifo, bool landed)
 }
 
 /* A counter at its limit is readable but not writable: so is a full FIFO. */
-static bool is_full(const struct slot *slot)
-{
-	return !(slot_state(slot) & EPOLLOUT);
-}
-
 static bool has_room(int fifo)
 {
 	struct pollfd ask = {.fd = fifo, .events = POLLOUT};
@@ -108,10 +98,10 @@ enum shown {
  * room; each looks again after its own act, so the last one to act has seen the last state. */
 static enum shown show_limit(const struct slot *slot, unsigned class, int fifo)
 {
-	if (class != CLASS_IN || !is_full(slot))
+	if (class != CLASS_IN || !slot_at_limit(slot))
 		return SHOWN;
 	fill(fifo);
-	if (is_full(slot))
+	if (slot_at_limit(slot))
 		return SHOWN;
 	return unfill(fifo) ? SHOWN_LATE : SHOWN_EMPTY;
 }
@@ -119,8 +109,8 @@ static enum shown show_limit(const struct slot *slot, unsigned class, int fifo)
 /* Unread pokes must not use up the FIFO where somebody looks for OUT in it. */
 static void keep_room(const struct slot *slot, unsigned class, int fifo)
 {
-	if (class == CLASS_IN && (atomic_load(&slot->watched) & WATCHED_OUT) && !is_full(slot) &&
-		!has_room(fifo))
+	if (class == CLASS_IN && (atomic_load(&slot->watched) & WATCHED_OUT) &&
+		!slot_at_limit(slot) && !has_room(fifo))
 		unfill(fifo);
 }
 
@@ -145,11 +135,11 @@ static void settle(
 			CRASH_POINT("settle.down");
 			drain(fifo);
 			CRASH_POINT("settle.drained");
-			if (!predicate(slot, class))
+			if (!slot_shows(slot, class))
 				return;
 			edge = true;
 			down = false;
-		} else if (!predicate(slot, class)) {
+		} else if (!slot_shows(slot, class)) {
 			down = true;
 		} else {
 			if (!(level & 1) || edge) {
@@ -187,7 +177,7 @@ static void end(struct slot *slot)
 /* Somebody may have been killed while the FIFO was full for a moment. */
 static void mend_room(const struct slot *slot, unsigned class, int fifo)
 {
-	if (class == CLASS_IN && atomic_load(&slot->settling) > 1 && !is_full(slot) &&
+	if (class == CLASS_IN && atomic_load(&slot->settling) > 1 && !slot_at_limit(slot) &&
 		!has_room(fifo))
 		unfill(fifo);
 }

@@ -61,6 +61,21 @@ void mirror_watch_out_edges(const struct fdref *ref)
 	mirror_watch(ref, CLASS_IN, true);
 }
 
+int mirror_watch_mask(const struct fdref *ref, uint32_t bits, bool edge)
+{
+	if (bits & ~atomic_load(&ref->object->wanted))
+		atomic_fetch_or(&ref->object->wanted, bits);
+	return mirror_watch(ref, CLASS_IN, edge);
+}
+
+static void watch_from_outside(const struct fdref *ref)
+{
+	if (slot_is_mask(ref->object))
+		mirror_watch_mask(ref, EPOLLIN, true);
+	else
+		mirror_watch(ref, CLASS_IN, true);
+}
+
 void mirror_always_on(void)
 {
 	config.mirror_always = true;
@@ -69,7 +84,7 @@ void mirror_always_on(void)
 		int number = (int)fd;
 
 		if (object_is(&number, &ref))
-			mirror_watch(&ref, CLASS_IN, true);
+			watch_from_outside(&ref);
 	}
 }
 
@@ -117,6 +132,27 @@ static void changed(const struct fdref *ref, struct counter_step step, uint32_t 
 
 	for (; classes; classes &= classes - 1)
 		class_changed(ref, (unsigned)__builtin_ctz(classes), step, raised);
+}
+
+/* Whoever made the predicate false takes the level down; one that was false already, or is not
+ * watched, needs nothing. */
+void mirror_mask_written(const struct fdref *ref, uint32_t before, uint32_t after)
+{
+	struct slot *slot = ref->object;
+	uint32_t watched = atomic_load(&slot->watched);
+	uint32_t wanted = atomic_load(&slot->wanted);
+	bool edge = watched & 1u << (CLASS_IN + WATCHED_EDGE);
+
+	if (!(watched & 1u << CLASS_IN)) {
+		stats_add(STATS_AVOIDED);
+		return;
+	}
+	if (!(after & wanted)) {
+		if ((before & wanted) || level_landed(slot, CLASS_IN))
+			settle(ref, CLASS_IN, LEVEL_DOWN, false);
+	} else if (edge || !level_landed(slot, CLASS_IN)) {
+		settle(ref, CLASS_IN, LEVEL_UP, edge);
+	}
 }
 
 void mirror_tell_written(const struct fdref *ref, struct counter_step step)

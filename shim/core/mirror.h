@@ -11,6 +11,13 @@
  * `edge` says so. The level is right on return. 0 or an errno value. */
 int mirror_watch(const struct fdref *ref, unsigned class, bool edge);
 
+/* The same of a mask, for a watcher of `bits`; every write that makes one of them is an edge where
+ * `edge` says so. */
+int mirror_watch_mask(const struct fdref *ref, uint32_t bits, bool edge);
+
+/* A write made a mask show `after` where it showed `before`. */
+void mirror_mask_written(const struct fdref *ref, uint32_t before, uint32_t after);
+
 /* Their slow halves, for objects that somebody waits for. */
 void mirror_tell_written(const struct fdref *ref, struct counter_step step);
 void mirror_tell_read(const struct fdref *ref, struct counter_step step);

@@ -66,9 +66,9 @@ static void last_hold_gone(const struct fdref *ref)
 		slotpool_bury(ref->slot, life);
 }
 
-static uint32_t slot_flags(int flags)
+static uint32_t slot_flags(enum slot_kind kind, int flags)
 {
-	uint32_t set = KIND_COUNTER;
+	uint32_t set = kind;
 
 	if (flags & EFD_SEMAPHORE)
 		set |= SLOT_SEMAPHORE;
@@ -100,9 +100,11 @@ static struct outcome give_up(uint32_t index, int err)
 /* A new FIFO is empty. It is not drained: what is in it all the same is a late write. */
 static void mirror_new(const struct fdref *ref)
 {
-	late_gather(ref);
+	if (!slot_is_mask(ref->object))
+		late_gather(ref);
+	atomic_fetch_or(&ref->object->wanted, EPOLLIN);
 	atomic_fetch_or(&ref->object->watched, 1u << CLASS_IN | 1u << (CLASS_IN + WATCHED_EDGE));
-	if (slot_state(ref->object) & class_bits(CLASS_IN))
+	if (slot_shows(ref->object, CLASS_IN))
 		mirror_watch(ref, CLASS_IN, true);
 }
 
@@ -131,14 +133,14 @@ static struct outcome create_in_slot(struct fdref ref, int flags)
 	return outcome_ok(ref.fd);
 }
 
-struct outcome object_create(uint64_t count, int flags)
+struct outcome object_create(enum slot_kind kind, uint64_t initial, int flags)
 {
 	struct fdref ref = {.fd = -1};
 	struct outcome outcome;
 	int err = process_borrows_memory() ? ENOSYS : object_prepare();
 
 	if (!err)
-		ref.slot = slotpool_take(count, slot_flags(flags), &err);
+		ref.slot = slotpool_take(initial, slot_flags(kind, flags), &err);
 	if (err) {
 		config_debug("no directory or no slot in it", err);
 		return outcome_err(ENOSYS);

@@ -5,7 +5,7 @@
 #include <sys/ioctl.h>
 
 #include "core/counter.h"
-#include "core/counterfd.h"
+#include "core/fdio.h"
 #include "core/fdlife.h"
 #include "core/object.h"
 #include "core/stats.h"
@@ -66,7 +66,7 @@ struct outcome oddio_preadv2(
 		if (outcome.err != EAGAIN)
 			return outcome;
 	}
-	return counterfd_readv(ref, iov, count, flags & RWF_NOWAIT);
+	return fdio_readv(ref, iov, count, flags & RWF_NOWAIT);
 }
 
 struct outcome oddio_pwritev2(
@@ -82,7 +82,7 @@ struct outcome oddio_pwritev2(
 		if (outcome.err && outcome.err != EAGAIN)
 			return outcome;
 	}
-	return counterfd_writev(ref, iov, count);
+	return fdio_writev(ref, iov, count);
 }
 
 int oddio_status(const struct slot *slot)

@@ -55,7 +55,7 @@ static long look_first(struct pollset *set)
 			continue;
 		}
 		set->entries[i].fake = true;
-		set->asked[i].revents = pollsleep_shown(ref.object, &set->fds[i]);
+		set->asked[i].revents = pollsleep_shown(ref.object, &set->fds[i], set->always);
 		ready += set->asked[i].revents != 0;
 	}
 	return ready;
@@ -129,6 +129,7 @@ static struct outcome sleep_and_look(struct pollset *set, const struct timespec 
 		outcome = ask_kernel(set, timeout, set->mask);
 		if (outcome.err)
 			return outcome;
+		pollsleep_woken(set);
 		outcome.value = look_again(set);
 		if (outcome.value || timeout_over(&limit, &left))
 			return outcome;
@@ -157,23 +158,23 @@ static struct outcome wait_in(struct pollset *set, const struct timespec *timeou
 }
 
 /* What an entry shows; -1 where it is not fake. */
-static int shown(const struct pollfd *entry)
+static int shown(const struct pollfd *entry, short always)
 {
 	struct fdref ref = {.object = NULL};
 	int fd = entry->fd;
 
 	if (!object_is(&fd, &ref))
 		return -1;
-	return pollsleep_shown(ref.object, entry);
+	return (uint16_t)pollsleep_shown(ref.object, entry, always);
 }
 
 /* Where all entries are fake and none needs waiting for: no system call, no working memory. False
  * where it is not so. */
-static bool answer_at_once(struct pollfd *fds, nfds_t n, bool now, long *ready)
+static bool answer_at_once(struct pollfd *fds, nfds_t n, bool now, short always, long *ready)
 {
 	*ready = 0;
 	for (nfds_t i = 0; i < n; i++) {
-		int events = shown(&fds[i]);
+		int events = shown(&fds[i], always);
 
 		if (events < 0)
 			return false;
@@ -183,7 +184,7 @@ static bool answer_at_once(struct pollfd *fds, nfds_t n, bool now, long *ready)
 		return false;
 	*ready = 0;
 	for (nfds_t i = 0; i < n; i++) {
-		int events = shown(&fds[i]);
+		int events = shown(&fds[i], always);
 
 		fds[i].revents = (short)(events > 0 ? events : 0);
 		*ready += events > 0;
@@ -226,17 +227,17 @@ static struct outcome store(struct pollset *set, struct outcome outcome)
 	return outcome;
 }
 
-struct outcome pollset_wait(
-	struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
+struct outcome pollset_wait(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
+	const sigset_t *mask, short always)
 {
-	struct pollset set = {.program = fds, .n = n, .mask = mask};
+	struct pollset set = {.program = fds, .n = n, .mask = mask, .always = always, .masks = -1};
 	struct outcome outcome;
 	long ready;
 
 	if (timeout &&
 		(timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec > 999999999))
 		return outcome_err(EINVAL);
-	if (answer_at_once(fds, n, !mask && is_now(timeout), &ready)) {
+	if (answer_at_once(fds, n, !mask && is_now(timeout), always, &ready)) {
 		stats_add(STATS_AVOIDED);
 		pthread_testcancel();
 		return outcome_ok(ready);

@@ -13,8 +13,12 @@
  * the call is the kernel's. */
 bool pollset_concerned(struct pollfd *fds, nfds_t n);
 
-/* ppoll(2); a NULL timeout is none. A cancellation point. */
-struct outcome pollset_wait(
-	struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask);
+/* What poll shows of a file even where it was not asked for. */
+enum { POLLSET_UNASKED = POLLERR | POLLHUP };
+
+/* ppoll(2); a NULL timeout is none. Of fake fds only those bits are shown unasked that `always`
+ * holds: POLLSET_UNASKED, or 0 for select. A cancellation point. */
+struct outcome pollset_wait(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
+	const sigset_t *mask, short always);
 
 #endif

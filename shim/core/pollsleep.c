@@ -1,12 +1,17 @@
 #include "core/pollsleep.h"
 
 #include <errno.h>
+#include <sys/epoll.h>
 #include <time.h>
 
 #include "core/classfd.h"
+#include "core/classwatch.h"
+#include "core/internal.h"
 #include "core/mirror.h"
 #include "core/stats.h"
 #include "sys/raw.h"
+
+enum { WOKEN_AT_ONCE = 64 };
 
 /* An entry for the kernel. In place of a number that the program has not open, INT32_MAX: the
  * kernel would skip -1. */
@@ -33,8 +38,49 @@ static struct fdref ref_of(const struct pollset *set, nfds_t i)
 	};
 }
 
-/* Mirrors an entry's object and keeps it, as a sleeping poll does in the kernel; 0 or an errno
- * value. */
+/* The object is kept, as a sleeping poll does in the kernel. */
+static void keep(struct entry *entry, const struct fdref *ref)
+{
+	entry->slot = ref->slot;
+	entry->generation = ref->generation;
+	entry->held = object_hold_living(ref);
+	entry->by_number = !entry->held;
+}
+
+/* The first mask's entry asks the kernel for all of them. */
+static int open_masks(struct pollset *set, nfds_t i)
+{
+	int fd = (int)raw_syscall3(SYS_epoll_create1, EPOLL_CLOEXEC, 0, 0);
+
+	stats_syscall();
+	if (fd >= 0)
+		fd = internal_adopt(fd);
+	if (fd < 0)
+		return ENOMEM;
+	set->masks = fd;
+	set->asked[i].fd = fd;
+	set->asked[i].events = POLLIN;
+	return 0;
+}
+
+/* A mask's level may be up for other watchers' sake: the call sleeps on its edges. */
+static int sleep_on_mask(struct pollset *set, nfds_t i, const struct fdref *ref)
+{
+	struct entry *entry = &set->entries[i];
+	int fd = -1, err = set->masks < 0 ? open_masks(set, i) : 0;
+
+	if (err || mirror_watch_mask(ref, (uint16_t)(set->fds[i].events | set->always), true))
+		return ENOMEM;
+	keep(entry, ref);
+	entry->mask = true;
+	if (entry->held)
+		fd = classfd_get(ref->slot, ref->generation, CLASS_IN);
+	err = classwatch_control(
+		set->masks, EPOLL_CTL_ADD, fd < 0 ? ref->fd : fd, EPOLLIN | EPOLLET, 0);
+	return err && err != EEXIST ? ENOMEM : 0;
+}
+
+/* Mirrors an entry's object; 0 or an errno value. */
 static int start_sleep(struct pollset *set, nfds_t i)
 {
 	struct entry *entry = &set->entries[i];
@@ -45,15 +91,14 @@ static int start_sleep(struct pollset *set, nfds_t i)
 		pollsleep_leave_to_kernel(set, i, fd);
 		return 0;
 	}
+	if (slot_is_mask(ref.object))
+		return sleep_on_mask(set, i, &ref);
 	entry->class = (uint8_t)slot_class(ref.object, (uint16_t)set->fds[i].events);
 	if (entry->class == CLASS_NONE)
 		return 0;
 	if (mirror_watch(&ref, entry->class, false))
 		return ENOMEM;
-	entry->slot = ref.slot;
-	entry->generation = ref.generation;
-	entry->held = object_hold_living(&ref);
-	entry->by_number = !entry->held;
+	keep(entry, &ref);
 	return 0;
 }
 
@@ -78,7 +123,7 @@ static bool must_leave_out(const struct pollset *set, nfds_t i)
 	struct fdref old = ref_of(set, i), now;
 	int fd = old.fd;
 
-	if (!(pollsleep_shown(old.object, &set->fds[i])))
+	if (!(pollsleep_shown(old.object, &set->fds[i], set->always)))
 		return false;
 	return !object_is(&fd, &now) || now.slot != old.slot || now.generation != old.generation;
 }
@@ -86,7 +131,7 @@ static bool must_leave_out(const struct pollset *set, nfds_t i)
 static int prepare_entry(struct pollset *set, nfds_t i)
 {
 	struct entry *entry = &set->entries[i];
-	int fd, err = entry->held ? 0 : start_sleep(set, i);
+	int fd, err = entry->held || entry->mask ? 0 : start_sleep(set, i);
 
 	if (err || !entry->fake || entry->class == CLASS_NONE)
 		return err;
@@ -136,7 +181,7 @@ short pollsleep_look(struct pollset *set, nfds_t i)
 	short shown;
 
 	if (object_is(&fd, &ref))
-		shown = pollsleep_shown(ref.object, &set->fds[i]);
+		shown = pollsleep_shown(ref.object, &set->fds[i], set->always);
 	else
 		shown = ask_now(fd, set->fds[i].events);
 	if (shown || !asked->revents)
@@ -153,8 +198,21 @@ short pollsleep_look(struct pollset *set, nfds_t i)
 	return shown;
 }
 
+void pollsleep_woken(const struct pollset *set)
+{
+	struct epoll_event events[WOKEN_AT_ONCE];
+	long n = WOKEN_AT_ONCE;
+
+	while (set->masks >= 0 && n == WOKEN_AT_ONCE) {
+		stats_syscall();
+		n = raw_syscall6(SYS_epoll_pwait, set->masks, (long)events, WOKEN_AT_ONCE, 0, 0, 0);
+	}
+}
+
 void pollsleep_end(struct pollset *set)
 {
+	if (set->masks >= 0)
+		internal_close(set->masks);
 	for (nfds_t i = 0; i < set->n; i++) {
 		struct fdref ref = ref_of(set, i);
 

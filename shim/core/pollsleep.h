@@ -19,6 +19,7 @@ struct entry {
 	bool fake;
 	bool held;	/* it sleeps on the object: slot and generation say which */
 	bool by_number; /* it has no fd of the library's own to sleep on */
+	bool mask;	/* it sleeps in the call's set of masks */
 	uint8_t class;
 };
 
@@ -31,13 +32,19 @@ struct pollset {
 	struct pollfd *asked; /* what the kernel is asked to sleep on */
 	struct entry *entries;
 	nfds_t foreign; /* entries for the kernel */
+	short always;	/* bits shown unasked */
+	int masks;	/* epoll set of the masks slept on; -1 where there is none yet */
 	struct scratch scratch;
 };
 
-/* What an entry shows while it is the object's. */
-static inline short pollsleep_shown(const struct slot *object, const struct pollfd *fd)
+/* The bits poll knows; epoll takes more. */
+enum { POLLSLEEP_BITS = 0x27ff };
+
+/* What an entry shows while it is the object's; `always` are the bits shown unasked. */
+static inline short pollsleep_shown(
+	const struct slot *object, const struct pollfd *fd, short always)
 {
-	return (short)(slot_state(object) & ((uint16_t)fd->events | EPOLLERR | EPOLLHUP));
+	return (short)(slot_state(object) & POLLSLEEP_BITS & (uint16_t)(fd->events | always));
 }
 
 /* Entry i, of the number `fd` to the kernel, is for the kernel. */
@@ -48,6 +55,9 @@ int pollsleep_prepare(struct pollset *set);
 
 /* What fake entry i shows after the kernel's answer. */
 short pollsleep_look(struct pollset *set, nfds_t i);
+
+/* The kernel has answered: edges of masks that it woke us for are over. */
+void pollsleep_woken(const struct pollset *set);
 
 /* Lets go of the objects. */
 void pollsleep_end(struct pollset *set);

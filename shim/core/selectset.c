@@ -81,9 +81,9 @@ static nfds_t fill(const struct selectset *set, int n, struct pollfd *fds)
 		short events = 0;
 
 		if (has(set->in, fd))
-			events |= POLLIN | POLLRDNORM | POLLRDBAND;
+			events |= POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR;
 		if (has(set->out, fd))
-			events |= POLLOUT | POLLWRNORM | POLLWRBAND;
+			events |= POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR;
 		if (has(set->except, fd))
 			events |= POLLPRI;
 		if (events)
@@ -200,7 +200,7 @@ static struct outcome look_first(struct pollfd *fds, nfds_t *used)
 	static const struct timespec now;
 
 	for (;;) {
-		struct outcome outcome = pollset_wait(fds, *used, &now, NULL);
+		struct outcome outcome = pollset_wait(fds, *used, &now, NULL, 0);
 		int err;
 
 		if (outcome.err || !any_invalid(fds, *used))
@@ -237,7 +237,7 @@ static struct outcome wait_in(const struct selectset *set, struct pollfd *fds,
 	if (any_reported(fds, used) || (is_now(timeout) && !mask))
 		return report(set, n, fds, used);
 	for (;;) {
-		outcome = pollset_wait(fds, used, timeout, mask);
+		outcome = pollset_wait(fds, used, timeout, mask, 0);
 		if (outcome.err)
 			return outcome;
 		if (!outcome.value || any_reported(fds, used) || timeout_over(&limit, &left))

@@ -4,6 +4,8 @@
 
 uint32_t slot_state(const struct slot *slot)
 {
+	if (slot_is_mask(slot))
+		return mask_events(atomic_load(&slot->mask.state));
 	return counter_state(atomic_load(&slot->count));
 }
 
@@ -13,6 +15,8 @@ unsigned slot_class(const struct slot *slot, uint32_t events)
 {
 	uint32_t interest = events & slot_possible(slot);
 
+	if (slot_is_mask(slot))
+		return CLASS_IN;
 	if (!interest)
 		return CLASS_NONE;
 	if (!(interest & EPOLLOUT) || !(events & (EPOLLET | EPOLLEXCLUSIVE)))
@@ -22,8 +26,14 @@ unsigned slot_class(const struct slot *slot, uint32_t events)
 
 uint32_t slot_possible(const struct slot *slot)
 {
-	(void)slot; /* a counter; masks will show more */
-	return EPOLLIN | EPOLLOUT;
+	switch (slot_kind(slot)) {
+	case KIND_MASK:
+		return MASK_EVENTS;
+	case KIND_VPOLL:
+		return POLL_BITS;
+	default:
+		return EPOLLIN | EPOLLOUT;
+	}
 }
 
 uint32_t class_bits(unsigned class)
@@ -37,4 +47,16 @@ uint32_t class_bits(unsigned class)
 	if (class & CLASS_OUT)
 		bits |= EPOLLOUT;
 	return bits;
+}
+
+bool slot_shows(const struct slot *slot, unsigned class)
+{
+	uint32_t bits = slot_is_mask(slot) ? atomic_load(&slot->wanted) : class_bits(class);
+
+	return (slot_state(slot) & bits) != 0;
+}
+
+bool slot_at_limit(const struct slot *slot)
+{
+	return !slot_is_mask(slot) && !(slot_state(slot) & EPOLLOUT);
 }

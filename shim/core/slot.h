@@ -8,10 +8,13 @@
 #include <sys/epoll.h>
 
 #include "core/counter.h"
+#include "core/mask.h"
 
-/* Kinds of objects. Masks, rings and eventpolls will join. */
+/* Kinds of objects. Rings and eventpolls will join. */
 enum slot_kind {
 	KIND_COUNTER = 1,
+	KIND_MASK = 2,	/* EFD_MASK: read and written as struct efd_mask */
+	KIND_VPOLL = 3, /* the same in the dialect of EFD_VPOLL: read and written as 8 bytes */
 };
 
 /* slot.life = generation << LIFE_STATE_BITS | state */
@@ -92,6 +95,12 @@ struct slot {
 	_Atomic uint64_t inode;
 	/* level.h: epoch << 1 | landed, a word for each class. */
 	_Atomic uint32_t level[CLASS_COUNT];
+	/* Of a mask: the events that its watchers of every process asked for, together; the level
+	 * of its own FIFO says whether one of them shows. Bits are set by watchers before they
+	 * look, never cleared while the object lives; read by whoever writes the mask. */
+	_Atomic uint32_t wanted;
+	/* Of a mask: what it shows. */
+	struct mask_cell mask;
 } __attribute__((aligned(64)));
 
 _Static_assert(sizeof(struct slot) == 128, "a slot is two cache lines");
@@ -114,11 +123,22 @@ static inline bool slot_lives_as(const struct slot *slot, uint32_t generation)
 	return (life & LIFE_STATE_MASK) == STATE_LIVE && slot_generation(life) == generation;
 }
 
+static inline enum slot_kind slot_kind(const struct slot *slot)
+{
+	return (enum slot_kind)(atomic_load(&slot->flags) & SLOT_KIND_MASK);
+}
+
+/* A mask, in either dialect. */
+static inline bool slot_is_mask(const struct slot *slot)
+{
+	return slot_kind(slot) >= KIND_MASK;
+}
+
 /* The poll bits the object shows now. */
 uint32_t slot_state(const struct slot *slot);
 
-/* The class of a watch with these epoll events: {IN}, the object's own FIFO, wherever the kernel
- * can show its state there. */
+/* Of a counter, the class of a watch with these epoll events: {IN}, the object's own FIFO, wherever
+ * the kernel can show its state there. A mask has its own FIFO only. */
 unsigned slot_class(const struct slot *slot, uint32_t events);
 
 /* The poll bits the object can ever show. */
@@ -126,5 +146,12 @@ uint32_t slot_possible(const struct slot *slot);
 
 /* The poll bits that make the predicate of a class true. */
 uint32_t class_bits(unsigned class);
+
+/* The predicate of a class: whether its FIFO is to hold a byte. */
+bool slot_shows(const struct slot *slot, unsigned class);
+
+/* True where the own FIFO is to be full, so that the kernel shows no OUT there: a counter at its
+ * limit. */
+bool slot_at_limit(const struct slot *slot);
 
 #endif

@@ -173,7 +173,22 @@ static void sweep_some(void)
 	}
 }
 
-uint32_t slotpool_take(uint64_t count, uint32_t flags, int *err)
+static void set_state(struct slot *slot, uint64_t initial)
+{
+	struct mask_pair before;
+
+	if (!slot_is_mask(slot)) {
+		atomic_store(&slot->count, initial);
+		return;
+	}
+	atomic_store(&slot->count, 0);
+	atomic_store(&slot->wanted, EPOLLERR | EPOLLHUP);
+	before = mask_guess(&slot->mask); /* writes to the slot's last object may be late */
+	while (!mask_swap(&slot->mask, &before, (uint32_t)initial, 0))
+		;
+}
+
+uint32_t slotpool_take(uint64_t initial, uint32_t flags, int *err)
 {
 	struct slot *slot;
 	uint32_t index;
@@ -186,8 +201,8 @@ uint32_t slotpool_take(uint64_t count, uint32_t flags, int *err)
 	if (!slot)
 		return 0;
 	CRASH_POINT("create.taken");
-	atomic_store(&slot->count, count);
 	atomic_store(&slot->flags, flags);
+	set_state(slot, initial);
 	*err = 0;
 	return index;
 }

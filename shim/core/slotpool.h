@@ -23,9 +23,9 @@ uint32_t slotpool_used(void);
 /* The slot whose own FIFO has this inode number, -1 where there is none. */
 int slotpool_of_inode(uint64_t inode);
 
-/* A slot that this process owns, with `count` and `flags` in it; 0 with *err set where there is
- * none. */
-uint32_t slotpool_take(uint64_t count, uint32_t flags, int *err);
+/* A slot that this process owns, with `flags` in it and the count, or the events, it begins with; 0
+ * with *err set where there is none. */
+uint32_t slotpool_take(uint64_t initial, uint32_t flags, int *err);
 
 /* The slot is an object from now on, nobody's in particular. */
 void slotpool_publish(struct slot *slot);

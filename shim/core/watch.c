@@ -28,6 +28,10 @@ struct record {
 	/* 1 once a one-shot watch has told its event. Set by whoever told it, cleared by whoever
 	 * adds the next watch here. */
 	_Atomic uint32_t fired;
+	/* Of a mask's watch: 1 once the kernel is to tell edges only, set by whoever had nothing to
+	 * report; 1 + the version told of last, by whoever told. Cleared as `fired`. */
+	_Atomic uint32_t by_edges;
+	_Atomic uint64_t told;
 	struct watch watch;
 };
 
@@ -67,6 +71,8 @@ static void publish(struct record *record, uint32_t index, const struct watch *w
 
 	record->watch = *watch;
 	atomic_store(&record->fired, 0);
+	atomic_store(&record->by_edges, 0);
+	atomic_store(&record->told, 0);
 	atomic_store(&record->cookie, cookie_of(index, version));
 }
 
@@ -171,7 +177,7 @@ static bool make_sound(struct watch *watch)
 
 	if (fdtable_kind(watch->class_fd) != FD_INTERNAL)
 		watch->class_fd = -1;
-	return slot && slot_class(slot, watch->events) > CLASS_IN;
+	return slot && (slot_is_mask(slot) || slot_class(slot, watch->events) > CLASS_IN);
 }
 
 enum watch_lookup watch_of(uint64_t cookie, struct watch *watch)
@@ -218,12 +224,11 @@ uint64_t watch_find_where(struct slot *slot, int fd, watch_test *is_it, int epfd
 	return 0;
 }
 
-void watch_fire(uint64_t cookie)
+bool watch_fire(uint64_t cookie)
 {
 	struct record *record = record_of(cookie);
 
-	if (record)
-		atomic_store(&record->fired, 1);
+	return record && atomic_exchange(&record->fired, 1);
 }
 
 bool watch_fired(uint64_t cookie)
@@ -231,6 +236,29 @@ bool watch_fired(uint64_t cookie)
 	struct record *record = record_of(cookie);
 
 	return record && atomic_load(&record->fired);
+}
+
+bool watch_tell(uint64_t cookie, uint32_t version)
+{
+	struct record *record = record_of(cookie);
+	uint64_t told = (uint64_t)version + 1;
+
+	return record && atomic_exchange(&record->told, told) == told;
+}
+
+void watch_set_by_edges(uint64_t cookie)
+{
+	struct record *record = record_of(cookie);
+
+	if (record)
+		atomic_store(&record->by_edges, 1);
+}
+
+bool watch_by_edges(uint64_t cookie)
+{
+	struct record *record = record_of(cookie);
+
+	return record && atomic_load(&record->by_edges);
 }
 
 void watch_remove(uint64_t cookie)

@@ -45,9 +45,17 @@ enum watch_lookup {
 };
 enum watch_lookup watch_of(uint64_t cookie, struct watch *watch);
 
-/* A one-shot watch has told its event; whether it has. */
-void watch_fire(uint64_t cookie);
+/* A one-shot watch tells its event; whether it has, or had before this call. */
+bool watch_fire(uint64_t cookie);
 bool watch_fired(uint64_t cookie);
+
+/* An edge-triggered watch of a mask tells of the write that made `version`; whether it had before.
+ */
+bool watch_tell(uint64_t cookie, uint32_t version);
+
+/* The kernel tells edges only of this watch of a mask, whatever the user's mode. */
+void watch_set_by_edges(uint64_t cookie);
+bool watch_by_edges(uint64_t cookie);
 
 /* The cookie is dead; its record may be used again by the same object. */
 void watch_remove(uint64_t cookie);

@@ -1,18 +1,50 @@
 /* eventfd, read, write and their kin. */
+#include <dlfcn.h>
 #include <pthread.h>
+#include <string.h>
 
 #include "interpose/interpose.h"
 
 #include "core/config.h"
 #include "core/counterfd_fast.h"
+#include "core/fdio.h"
 #include "core/late.h"
 #include "core/oddio.h"
 #include "core/stats.h"
+#include "efdshim/eventfd.h"
 #include "sys/raw.h"
 
 static int kernel_eventfd(unsigned initval, int flags)
 {
 	return object_new_file(real()->eventfd(initval, flags));
+}
+
+/* libvpoll asks every kernel for EFD_VPOLL, which is the same bit: it shall not take a mask for
+ * that. */
+static bool knows_vpoll_only(const void *caller)
+{
+	const char *name;
+	Dl_info info;
+
+	if (config.mask != CONFIG_MASK_UNSET || !dladdr(caller, &info) || !info.dli_fname)
+		return false;
+	name = strrchr(info.dli_fname, '/');
+	name = name ? name + 1 : info.dli_fname;
+	return !strncmp(name, "libvpoll", 8);
+}
+
+static int make_mask(unsigned initval, int flags, const void *caller)
+{
+	bool vpoll = config.mask == CONFIG_VPOLL;
+	struct outcome outcome;
+
+	if ((flags & ~(EFD_MASK | EFD_SEMAPHORE | EFD_NONBLOCK | EFD_CLOEXEC)) ||
+		knows_vpoll_only(caller))
+		return kernel_eventfd(initval, flags);
+	outcome = object_create(
+		vpoll ? KIND_VPOLL : KIND_MASK, vpoll ? initval & POLL_BITS : 0, flags & ~EFD_MASK);
+	return outcome.err == ENOSYS ? kernel_eventfd(initval, flags)
+				     : (int)outcome_return(outcome);
 }
 
 int eventfd(unsigned initval, int flags)
@@ -21,6 +53,8 @@ int eventfd(unsigned initval, int flags)
 	int fd;
 
 	config_load();
+	if (flags & EFD_MASK)
+		return make_mask(initval, flags, __builtin_return_address(0));
 	if (flags & ~(EFD_SEMAPHORE | EFD_NONBLOCK | EFD_CLOEXEC))
 		return kernel_eventfd(initval, flags);
 	if (config.only_missing) {
@@ -31,7 +65,7 @@ int eventfd(unsigned initval, int flags)
 			return fd;
 		errno = saved;
 	}
-	outcome = object_create(initval, flags);
+	outcome = object_create(KIND_COUNTER, initval, flags);
 	return outcome.err == ENOSYS ? kernel_eventfd(initval, flags)
 				     : (int)outcome_return(outcome);
 }
@@ -73,7 +107,7 @@ static ssize_t object_read(int fd, void *buf, size_t n)
 
 		if (!object_is(&number, &ref))
 			return foreign_read(number, buf, n);
-		outcome = counterfd_read(&ref, buf, n);
+		outcome = fdio_read(&ref, buf, n);
 	}
 	return outcome_return(outcome);
 }
@@ -88,7 +122,7 @@ static ssize_t object_write(int fd, const void *buf, size_t n)
 
 		if (!object_is(&number, &ref))
 			return foreign_write(number, buf, n);
-		outcome = counterfd_write(&ref, buf, n);
+		outcome = fdio_write(&ref, buf, n);
 	}
 	return outcome_return(outcome);
 }
@@ -124,7 +158,7 @@ ssize_t readv(int fd, const struct iovec *iov, int count)
 	if (!object_is(&fd, &ref))
 		return real()->readv(fd, iov, count);
 	pthread_testcancel();
-	return outcome_return(counterfd_readv(&ref, iov, count, false));
+	return outcome_return(fdio_readv(&ref, iov, count, false));
 }
 
 ssize_t writev(int fd, const struct iovec *iov, int count)
@@ -134,7 +168,7 @@ ssize_t writev(int fd, const struct iovec *iov, int count)
 	if (!object_is(&fd, &ref))
 		return real()->writev(fd, iov, count);
 	pthread_testcancel();
-	return outcome_return(counterfd_writev(&ref, iov, count));
+	return outcome_return(fdio_writev(&ref, iov, count));
 }
 
 ssize_t __read_chk(int fd, void *buf, size_t n, size_t size)

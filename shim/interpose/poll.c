@@ -12,7 +12,8 @@ int poll(struct pollfd *fds, nfds_t n, int timeout)
 
 	if (!pollset_concerned(fds, n))
 		return real()->poll(fds, n, timeout);
-	return (int)outcome_return(pollset_wait(fds, n, timeout_from_ms(timeout, &space), NULL));
+	return (int)outcome_return(
+		pollset_wait(fds, n, timeout_from_ms(timeout, &space), NULL, POLLSET_UNASKED));
 }
 
 int __poll_chk(struct pollfd *fds, nfds_t n, int timeout, size_t size)
@@ -28,7 +29,7 @@ int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const si
 		(timeout && !usermem_loadable(timeout, sizeof(*timeout))) ||
 		(mask && !usermem_loadable(mask, 8)))
 		return real()->ppoll(fds, n, timeout, mask);
-	return (int)outcome_return(pollset_wait(fds, n, timeout, mask));
+	return (int)outcome_return(pollset_wait(fds, n, timeout, mask, POLLSET_UNASKED));
 }
 
 int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask,

@@ -57,7 +57,7 @@ long rawcall_ppoll(const struct rawcall *call)
 	if (!pollset_concerned(fds, n) || !good_timeout(timeout) || !good_mask(mask, call->a[4]))
 		return rawcall_through(call);
 	running = timeout_start(timeout);
-	outcome = pollset_wait(fds, n, timeout, mask);
+	outcome = pollset_wait(fds, n, timeout, mask, POLLSET_UNASKED);
 	store_left(&running, timeout);
 	return outcome_return(outcome);
 }

@@ -1,16 +1,17 @@
-/* readv(2) and writev(2) on a counter eventfd. */
-#include "core/counterfd.h"
+/* readv(2) and writev(2) on a fake fd. */
+#include "core/fdio.h"
 
 #include <errno.h>
 #include <limits.h>
-#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
 
 #include "core/stats.h"
 #include "core/usermem.h"
 #include "sys/probe.h"
 
 /* BYTES_MAX: the kernel moves no more in one call. */
-enum { WORD = sizeof(uint64_t), SEGMENTS_MAX = 1024, BYTES_MAX = 0x7ffff000 };
+enum { SEGMENTS_MAX = 1024, BYTES_MAX = 0x7ffff000 };
 
 /* Reads the array over as the kernel does before it does anything: 0 or an errno value, and the
  * bytes there are in all. */
@@ -41,10 +42,16 @@ static int check_array(const struct iovec *iov, int count, size_t *total)
 	return 0;
 }
 
-static struct outcome scatter(const struct iovec *iov, int count, uint64_t value)
+/* What one read takes, on its way to the program's segments. */
+struct image {
+	char bytes[MASKFD_BYTES_MAX];
+	size_t n;
+};
+
+static struct outcome scatter(const struct iovec *iov, int count, const struct image *image)
 {
-	const char *from = (const char *)&value;
-	size_t left = WORD;
+	const char *from = image->bytes;
+	size_t left = image->n;
 
 	for (int i = 0; i < count && left; i++) {
 		size_t n = iov[i].iov_len < left ? iov[i].iov_len : left;
@@ -54,7 +61,27 @@ static struct outcome scatter(const struct iovec *iov, int count, uint64_t value
 		from += n;
 		left -= n;
 	}
-	return outcome_ok(WORD);
+	return outcome_ok((long)image->n);
+}
+
+static int take(const struct fdref *ref, bool nowait, struct image *image)
+{
+	uint64_t value;
+	int err;
+
+	if (slot_is_mask(ref->object)) {
+		image->n = maskfd_image(ref, image->bytes);
+		return 0;
+	}
+	err = counterfd_take(ref, nowait, &value);
+	memcpy(image->bytes, &value, sizeof(value));
+	image->n = sizeof(value);
+	return err;
+}
+
+static size_t size_of(const struct slot *slot)
+{
+	return slot_is_mask(slot) ? maskfd_size(slot) : sizeof(uint64_t);
 }
 
 /* A vector call of a file that knows only plain ones: one for each segment, until one fails or
@@ -82,23 +109,22 @@ static struct outcome each_segment(const struct fdref *ref, const struct iovec *
 static struct outcome read_segment(const struct fdref *ref, const struct iovec *segment, bool more)
 {
 	(void)more;
-	return counterfd_read(ref, segment->iov_base, segment->iov_len);
+	return fdio_read(ref, segment->iov_base, segment->iov_len);
 }
 
 static struct outcome write_segment(const struct fdref *ref, const struct iovec *segment, bool more)
 {
 	size_t n = segment->iov_len < BYTES_MAX ? segment->iov_len : BYTES_MAX;
 
-	if (more)
+	if (more && !slot_is_mask(ref->object))
 		return counterfd_write_more(ref, segment->iov_base, n);
-	return counterfd_write(ref, segment->iov_base, n);
+	return fdio_write(ref, segment->iov_base, n);
 }
 
-struct outcome counterfd_readv(
-	const struct fdref *ref, const struct iovec *iov, int count, bool nowait)
+struct outcome fdio_readv(const struct fdref *ref, const struct iovec *iov, int count, bool nowait)
 {
+	struct image image;
 	size_t total;
-	uint64_t value;
 	int err = check_array(iov, count, &total);
 
 	if (err)
@@ -108,13 +134,13 @@ struct outcome counterfd_readv(
 	if (!probe_readv_scatters())
 		return each_segment(ref, iov, count, read_segment);
 	stats_add(STATS_READS);
-	if (total < WORD)
+	if (total < size_of(ref->object))
 		return outcome_err(EINVAL);
-	err = counterfd_take(ref, nowait, &value);
-	return err ? outcome_err(err) : scatter(iov, count, value);
+	err = take(ref, nowait, &image);
+	return err ? outcome_err(err) : scatter(iov, count, &image);
 }
 
-struct outcome counterfd_writev(const struct fdref *ref, const struct iovec *iov, int count)
+struct outcome fdio_writev(const struct fdref *ref, const struct iovec *iov, int count)
 {
 	size_t total;
 	int err = check_array(iov, count, &total);

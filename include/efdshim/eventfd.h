@@ -1,0 +1,55 @@
+/* What efdshim adds to <sys/eventfd.h>: eventfds that show any poll mask.
+ *
+ * The kernel patch "eventfd: implementation of EFD_MASK flag" (Martin Sustrik and Damian
+ * Hobson-Garcia, 2015), which was never merged, is where the behaviour comes from. Programs that
+ * include this need no library to link: with libefdshim.so in front of libc (LD_PRELOAD, or linked
+ * before it) the flag works, without it eventfd() fails with EINVAL, as kernels do. */
+#ifndef EFDSHIM_EVENTFD_H
+#define EFDSHIM_EVENTFD_H
+
+#include <stdint.h>
+#include <sys/eventfd.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* int eventfd(unsigned initval, int flags), with EFD_MASK among the flags
+ *
+ * An fd that shows the poll bits its owner writes into it. At first it shows none, and its data is
+ * 0. `initval` is ignored; EFD_CLOEXEC and EFD_NONBLOCK mean what they always do, EFD_SEMAPHORE
+ * nothing. Returns the fd, or -1 with errno:
+ *   EINVAL          the library is not there, or cannot emulate here (no directory for its state);
+ *                   or unknown bits in `flags`
+ *   EMFILE, ENFILE  no fd is left for the process, or no file in the system
+ *
+ * write(fd, &mask, sizeof(struct efd_mask)) replaces the events and the data, as one pair, and
+ * wakes whoever waits for one of the events. Every such write is an edge for EPOLLET. It never
+ * blocks. Returns 12, or -1 with errno:
+ *   EINVAL  fewer than 12 bytes, or events other than POLLIN, POLLPRI, POLLOUT, POLLERR, POLLHUP:
+ *           nothing has changed
+ *   EFAULT  the buffer is not the program's
+ *
+ * read(fd, &mask, sizeof(struct efd_mask)) gives the pair last written. It takes nothing away, and
+ * never blocks. Returns 12, or -1 with errno:
+ *   EINVAL  fewer than 12 bytes
+ *   EFAULT  the buffer is not the program's
+ *
+ * poll, select and epoll report the events they were asked for, and POLLERR and POLLHUP always. */
+#define EFD_MASK (1 << 1)
+
+/* What is written to such an fd, and read from it. */
+struct efd_mask {
+	uint32_t events; /* poll bits */
+	uint64_t data;	 /* the owner's: given back as it was written */
+} __attribute__((packed));
+
+/* The library's version ("0.1.0"), a constant string. Weak: without the library the name is NULL,
+ * so `if (efdshim_version)` tells whether it is there. */
+const char *efdshim_version(void) __attribute__((weak));
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
