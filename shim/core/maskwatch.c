@@ -66,11 +66,16 @@ static int watch_mask(const struct fdref *ref, const struct epoll_event *event, 
 	return mirror_watch_mask(ref, interest_of(event->events, ref->object), edge) ? ENOMEM : 0;
 }
 
+static bool of_closed_set(const struct watch *watch)
+{
+	return setid_closed(watch->set);
+}
+
 static int make_record(
 	int epfd, const struct fdref *ref, const struct epoll_event *event, uint64_t *cookie)
 {
 	struct watch watch = {
-		.set = setid_of(epfd),
+		.set = setid_key(epfd),
 		.data = event->data.u64,
 		.slot = ref->slot,
 		.generation = ref->generation,
@@ -79,6 +84,8 @@ static int make_record(
 		.class_fd = -1,
 	};
 
+	if (watch_crowded(ref->object))
+		watch_remove_all(ref->object, of_closed_set);
 	return watch_add(ref->object, &watch, cookie) ? ENOMEM : 0;
 }
 
@@ -91,7 +98,7 @@ static int add(int epfd, const struct fdref *ref, const struct epoll_event *even
 
 	if (err)
 		return err;
-	old = watch_find(ref->object, setid_of(epfd), ref->fd, &watch);
+	old = watch_find(ref->object, setid_key(epfd), ref->fd, &watch);
 	if (old) /* of a set that had the number before, or a file */
 		watch_remove(old);
 	err = watch_mask(ref, event, edge);
@@ -117,7 +124,7 @@ static int modify(int epfd, const struct fdref *ref, const struct epoll_event *e
 		err = classwatch_control(epfd, EPOLL_CTL_MOD, ref->fd, 0, 0);
 	if (err)
 		return err;
-	old = watch_find(ref->object, setid_of(epfd), ref->fd, &watch);
+	old = watch_find(ref->object, setid_key(epfd), ref->fd, &watch);
 	if (old && (watch.events & EPOLLEXCLUSIVE))
 		return EINVAL;
 	err = watch_mask(ref, event, edge);
@@ -138,7 +145,7 @@ static int delete (int epfd, const struct fdref *ref)
 {
 	struct watch watch;
 	int err = classwatch_control(epfd, EPOLL_CTL_DEL, ref->fd, 0, 0);
-	uint64_t cookie = err ? 0 : watch_find(ref->object, setid_of(epfd), ref->fd, &watch);
+	uint64_t cookie = err ? 0 : watch_find(ref->object, setid_key(epfd), ref->fd, &watch);
 
 	if (cookie)
 		watch_remove(cookie);

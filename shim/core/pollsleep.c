@@ -67,17 +67,24 @@ static int open_masks(struct pollset *set, nfds_t i)
 static int sleep_on_mask(struct pollset *set, nfds_t i, const struct fdref *ref)
 {
 	struct entry *entry = &set->entries[i];
-	int fd = -1, err = set->masks < 0 ? open_masks(set, i) : 0;
+	int fd = -1, err;
 
-	if (err || mirror_watch_mask(ref, (uint16_t)(set->fds[i].events | set->always), true))
+	if (mirror_watch_mask(ref, (uint16_t)(set->fds[i].events | set->always), true))
 		return ENOMEM;
 	keep(entry, ref);
 	entry->mask = true;
 	if (entry->held)
 		fd = classfd_get(ref->slot, ref->generation, CLASS_IN);
-	err = classwatch_control(
-		set->masks, EPOLL_CTL_ADD, fd < 0 ? ref->fd : fd, EPOLLIN | EPOLLET, 0);
-	return err && err != EEXIST ? ENOMEM : 0;
+	if (fd < 0)
+		fd = ref->fd;
+	err = set->masks < 0 ? open_masks(set, i) : 0;
+	if (!err)
+		err = classwatch_control(set->masks, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLET, 0);
+	if (err && err != EEXIST) { /* no fd is left for that: the level has to do */
+		set->asked[i].fd = fd;
+		set->asked[i].events = POLLIN;
+	}
+	return 0;
 }
 
 /* Mirrors an entry's object; 0 or an errno value. */

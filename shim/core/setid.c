@@ -2,6 +2,8 @@
 
 #include <stdatomic.h>
 #include <stddef.h>
+#include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 
 #include "core/fdtable.h"
@@ -11,6 +13,10 @@ enum { PAGE = 4096, NUMBER_BITS = 37 };
 
 /* Marks the number of a set that came from elsewhere. */
 #define STRANGER (1ull << NUMBER_BITS)
+
+/* What this process and those forked from it put before the number in a key: random for each image.
+ * Set by setid_start. */
+static uint64_t family;
 
 /* Sets made so far by this process and its forked relatives, in a page they share; NULL where there
  * is no memory. Set by setid_start. */
@@ -29,6 +35,9 @@ void setid_start(void)
 
 	if (map > 0 || map < -PAGE)
 		made = (_Atomic uint64_t *)map;
+	if (getauxval(AT_RANDOM))
+		memcpy(&family, (const void *)getauxval(AT_RANDOM), sizeof(family));
+	family &= ~(STRANGER - 1);
 }
 
 static uint64_t next_number(void)
@@ -46,6 +55,24 @@ uint64_t setid_of(int epfd)
 	if (fdtable_foreign(epfd))
 		fdtable_change_epoll(epfd, 0, next_number() | STRANGER);
 	return fdtable_epoll_id(epfd);
+}
+
+uint64_t setid_key(int epfd)
+{
+	return family | (setid_of(epfd) & (STRANGER - 1));
+}
+
+bool setid_closed(uint64_t key)
+{
+	uint64_t number = key & (STRANGER - 1);
+
+	if ((key ^ number) != family || number <= atomic_load(&shared_up_to))
+		return false;
+	for (uint32_t fd = 0; fd < fdtable_top(); fd++) {
+		if (number == (fdtable_epoll_id((int)fd) & (STRANGER - 1)))
+			return false;
+	}
+	return true;
 }
 
 bool setid_strange(int epfd)

@@ -15,6 +15,14 @@ void setid_made(int epfd);
 /* The number of a set; one that was not made under the shim's eyes gets it now. */
 uint64_t setid_of(int epfd);
 
+/* The set as the records of watches name it, which are every process's: no other process's set has
+ * the same, but for those forked from it. */
+uint64_t setid_key(int epfd);
+
+/* True where the key is that of a set this process has lost: made by it, never shared, and closed.
+ */
+bool setid_closed(uint64_t key);
+
 /* True for a set that came from elsewhere, and has another number there. */
 bool setid_strange(int epfd);
 

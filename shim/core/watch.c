@@ -9,7 +9,7 @@
 #include "core/process.h"
 #include "core/slotpool.h"
 
-enum { WATCHES_MAX = 1 << 20, INDEX_BITS = 20, VERSION_BITS = 12 };
+enum { CROWD = 16, WATCHES_MAX = 1 << 20, INDEX_BITS = 20, VERSION_BITS = 12 };
 
 /* A record in shared memory. */
 struct record {
@@ -267,6 +267,27 @@ void watch_remove(uint64_t cookie)
 
 	if (record && atomic_compare_exchange_strong(&record->cookie, &cookie, 0))
 		atomic_store(&record->taken, 0);
+}
+
+/* The powers of two, so that looking costs little however many there are. */
+bool watch_crowded(const struct slot *slot)
+{
+	uint32_t count = 0;
+
+	for (struct walk walk = walk_begin(slot); walk.index; walk_on(&walk))
+		count++;
+	return count >= CROWD && !(count & (count - 1));
+}
+
+void watch_remove_all(struct slot *slot, bool (*is_it)(const struct watch *watch))
+{
+	for (struct walk walk = walk_begin(slot); walk.index; walk_on(&walk)) {
+		uint64_t cookie = atomic_load(&walk.record->cookie);
+		struct watch watch;
+
+		if (cookie && watch_of(cookie, &watch) == WATCH_LIVE && is_it(&watch))
+			watch_remove(cookie);
+	}
 }
 
 /* A listed record is nobody's, or was left by who was about to list or free it. One that was freed

@@ -7,6 +7,7 @@
 #include "badmem.h"
 #include "core/counter.h"
 #include "core/counterfd.h"
+#include "core/fdio.h"
 #include "core/stats.h"
 #include "sys/raw.h"
 
@@ -246,7 +247,7 @@ Test(core_counterfd, readv_scatters_one_value)
 
 	check_put(&ref, value, 0);
 	raw_write(kernel, &value, 8);
-	cr_expect_eq(answer(counterfd_readv(&ref, iov, 4, false)),
+	cr_expect_eq(answer(fdio_readv(&ref, iov, 4, false)),
 		raw_syscall3(SYS_readv, kernel, (long)theirs, 4));
 	cr_expect_arr_eq(bytes, expected, 16);
 	raw_close(kernel);
@@ -260,12 +261,12 @@ Test(core_counterfd, writev_is_a_write_for_each_segment)
 	struct iovec iov[3] = {{&words[0], 8}, {&words[1], 8}, {&words[2], 8}};
 	struct iovec split[2] = {{words, 4}, {(char *)words + 4, 4}};
 
-	cr_expect_eq(answer(counterfd_writev(&ref, iov, 2)), 16);
+	cr_expect_eq(answer(fdio_writev(&ref, iov, 2)), 16);
 	check_get(&ref, 3, 0);
-	cr_expect_eq(answer(counterfd_writev(&ref, iov, 3)), 16);
+	cr_expect_eq(answer(fdio_writev(&ref, iov, 3)), 16);
 	check_get(&ref, 3, 0);
-	cr_expect_eq(answer(counterfd_writev(&ref, split, 2)), -EINVAL);
-	cr_expect_eq(answer(counterfd_writev(&ref, iov, 0)), 0);
+	cr_expect_eq(answer(fdio_writev(&ref, split, 2)), -EINVAL);
+	cr_expect_eq(answer(fdio_writev(&ref, iov, 0)), 0);
 	unit_close(ref);
 }
 
@@ -285,9 +286,9 @@ Test(core_counterfd, bad_vectors_are_answered_as_by_the_kernel)
 		int count = cases[i].count, kernel = raw_eventfd(1, EFD_NONBLOCK);
 
 		atomic_store(&ref.object->count, 1);
-		cr_expect_eq(answer(counterfd_writev(&ref, iov, count)),
+		cr_expect_eq(answer(fdio_writev(&ref, iov, count)),
 			raw_syscall3(SYS_writev, kernel, (long)iov, count), "case %zu", i);
-		cr_expect_eq(answer(counterfd_readv(&ref, iov, count, false)),
+		cr_expect_eq(answer(fdio_readv(&ref, iov, count, false)),
 			raw_syscall3(SYS_readv, kernel, (long)iov, count), "case %zu", i);
 		raw_close(kernel);
 	}
@@ -300,7 +301,7 @@ Test(core_counterfd, a_read_that_may_not_wait_does_not)
 	uint64_t word;
 	struct iovec iov = {&word, 8};
 
-	cr_expect_eq(counterfd_readv(&ref, &iov, 1, true).err, EAGAIN);
+	cr_expect_eq(fdio_readv(&ref, &iov, 1, true).err, EAGAIN);
 	cr_expect_eq(counterfd_take(&ref, true, &word), EAGAIN);
 	unit_close(ref);
 }

@@ -117,7 +117,7 @@ Test(core_object, a_refused_directory_leaves_it_to_the_kernel)
 	int lowest = lowest_free();
 
 	cr_assert_eq(chmod(unit_dir, 0755), 0);
-	cr_expect_eq(object_create(0, 0).err, ENOSYS);
+	cr_expect_eq(object_create(KIND_COUNTER, 0, 0).err, ENOSYS);
 	cr_expect_eq(lowest_free(), lowest);
 	cr_assert_eq(chmod(unit_dir, 0700), 0);
 	unit_close(unit_object(0, 0));
@@ -130,7 +130,7 @@ Test(core_object, a_limit_of_file_size_leaves_it_to_the_kernel)
 	getrlimit(RLIMIT_FSIZE, &limit);
 	limit.rlim_cur = 4096;
 	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
-	cr_expect_eq(object_create(0, 0).err, ENOSYS);
+	cr_expect_eq(object_create(KIND_COUNTER, 0, 0).err, ENOSYS);
 	limit.rlim_cur = limit.rlim_max;
 	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
 	unit_close(unit_object(0, 0));
@@ -144,7 +144,7 @@ Test(core_object, a_full_disk_leaves_it_to_the_kernel)
 		return;
 	lowest = lowest_free();
 	for (int i = 0; i < 20; i++) {
-		struct outcome made = object_create(0, 0);
+		struct outcome made = object_create(KIND_COUNTER, 0, 0);
 
 		if (made.err) {
 			cr_expect(i > 2 && i < 8);
@@ -173,7 +173,7 @@ Test(core_object, without_a_free_number_it_is_refused_and_nothing_is_lost)
 	limit.rlim_cur = (rlim_t)lowest_free();
 	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	for (int i = 0; i < 3; i++)
-		cr_expect_eq(object_create(0, 0).err, EMFILE);
+		cr_expect_eq(object_create(KIND_COUNTER, 0, 0).err, EMFILE);
 	limit.rlim_cur = limit.rlim_max;
 	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	second = unit_object(0, 0);

@@ -228,7 +228,7 @@ static int leave_objects(void *arg)
 {
 	(void)arg;
 	for (int i = 0; i < LEFT; i++) {
-		if (object_create(0, 0).err)
+		if (object_create(KIND_COUNTER, 0, 0).err)
 			return 1;
 	}
 	return 0;

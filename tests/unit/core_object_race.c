@@ -27,7 +27,7 @@ static bool lives(const struct fdref *ref)
 
 static struct fdref make(uint64_t count, bool watched)
 {
-	struct outcome made = object_create(count, EFD_NONBLOCK);
+	struct outcome made = object_create(KIND_COUNTER, count, EFD_NONBLOCK);
 	struct fdref ref = {.fd = (int)made.value};
 	int fd = ref.fd;
 
@@ -131,7 +131,7 @@ static void *make_the_first(void *arg)
 	struct outcome *made = arg;
 
 	pthread_barrier_wait(&together);
-	*made = object_create(7, EFD_NONBLOCK);
+	*made = object_create(KIND_COUNTER, 7, EFD_NONBLOCK);
 	return NULL;
 }
 

@@ -149,7 +149,7 @@ static int read_from_the_same_slot(void *arg)
 
 	unit_pass_gate(&heir->go);
 	object_close(&heir->ref);
-	made = object_create(0, 0);
+	made = object_create(KIND_COUNTER, 0, 0);
 	fd = (int)made.value;
 	if (!object_is(&fd, &reader.ref) || reader.ref.slot != heir->ref.slot)
 		return 1;

@@ -73,15 +73,20 @@ static inline const char *unit_path(const char *name)
 }
 
 /* A new fake fd. */
-static inline struct fdref unit_object(uint64_t count, int flags)
+static inline struct fdref unit_object_of(enum slot_kind kind, uint64_t initial, int flags)
 {
 	struct fdref ref = {0};
-	struct outcome made = object_create(count, flags);
+	struct outcome made = object_create(kind, initial, flags);
 	int fd = (int)made.value;
 
 	cr_assert_eq(made.err, 0, "object_create: %d", made.err);
 	cr_assert(object_is(&fd, &ref));
 	return ref;
+}
+
+static inline struct fdref unit_object(uint64_t count, int flags)
+{
+	return unit_object_of(KIND_COUNTER, count, flags);
 }
 
 static inline struct fdref unit_ref(int fd)

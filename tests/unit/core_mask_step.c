@@ -1,0 +1,112 @@
+/* A write of a mask with another one, or a watcher, in the middle, at every instruction: afterwards
+ * the own FIFO shows what the mask shows. */
+#include "unit.h"
+
+#include "core/level.h"
+#include "core/maskfd.h"
+#include "core/mirror.h"
+#include "efdshim/eventfd.h"
+#include "step.h"
+
+TestSuite(core_mask_step, .init = unit_setup, .fini = unit_teardown, .timeout = 60);
+
+static struct fdref ref;
+static uint32_t first, second, third; /* events: at the start, of the write, of the handler's */
+static uint32_t wanted, watched;
+
+static void put(uint32_t events)
+{
+	struct efd_mask mask = {.events = events, .data = events};
+
+	if (maskfd_write(&ref, &mask, sizeof(mask)).err)
+		abort();
+}
+
+static void put_second(void *arg)
+{
+	(void)arg;
+	put(second);
+}
+
+static void put_third(void *arg)
+{
+	(void)arg;
+	put(third);
+}
+
+static void watch_pri(void *arg)
+{
+	(void)arg;
+	if (mirror_watch_mask(&ref, EPOLLPRI, true))
+		abort();
+}
+
+static void prepare(void *arg)
+{
+	(void)arg;
+	atomic_store(&ref.object->wanted, wanted);
+	atomic_store(&ref.object->watched, watched);
+	put(first);
+	level_settle(ref.object, CLASS_IN, ref.fd, LEVEL_DOWN, false);
+}
+
+static void check(void *arg)
+{
+	struct efd_mask mask;
+
+	(void)arg;
+	cr_assert_eq(maskfd_read(&ref, &mask, sizeof(mask)).err, 0);
+	cr_assert_eq(mask.data, mask.events);
+	cr_assert(mask.events == second || mask.events == third);
+	if (!(atomic_load(&ref.object->watched) & 1u << CLASS_IN))
+		return;
+	cr_assert_eq(unit_poll(ref.fd, POLLIN) != 0, slot_shows(ref.object, CLASS_IN),
+		"%x %x %x after %ld", first, second, third, step_running->at);
+}
+
+static void meet(void (*run)(void *), void (*intrude)(void *))
+{
+	struct step step = {.run = run, .intrude = intrude};
+
+	step_each(&step, prepare, check);
+}
+
+static void meet_all(bool edge)
+{
+	static const uint32_t shown[3] = {0, EPOLLIN, EPOLLPRI};
+
+	ref = unit_object_of(KIND_MASK, 0, 0);
+	cr_assert_eq(mirror_watch_mask(&ref, EPOLLIN, edge), 0);
+	wanted = atomic_load(&ref.object->wanted);
+	watched = atomic_load(&ref.object->watched);
+	for (int i = 0; i < 27; i++) {
+		first = shown[i % 3];
+		second = shown[i / 3 % 3];
+		third = shown[i / 9];
+		meet(put_second, put_third);
+	}
+	unit_close(ref);
+}
+
+Test(core_mask_step, two_writes_with_a_level_watcher)
+{
+	meet_all(false);
+}
+
+Test(core_mask_step, two_writes_with_a_watcher_of_edges)
+{
+	meet_all(true);
+}
+
+Test(core_mask_step, a_write_and_a_watcher_that_comes_meanwhile)
+{
+	ref = unit_object_of(KIND_MASK, 0, 0);
+	wanted = EPOLLERR | EPOLLHUP;
+	first = EPOLLPRI;
+	third = first; /* where the write came too late */
+	for (second = 0; second <= EPOLLPRI; second += EPOLLPRI) {
+		meet(put_second, watch_pri);
+		meet(watch_pri, put_second);
+	}
+	unit_close(ref);
+}
