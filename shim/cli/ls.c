@@ -116,7 +116,7 @@ static void print_watchers(const struct slot *slot)
 		bits |= watched & 1u << class ? class : 0;
 	/* a class has the poll bits' own values */
 	if (slot_is_mask(slot))
-		bits = atomic_load(&slot->wanted) & (EPOLLIN | EPOLLPRI | EPOLLOUT);
+		bits = slot_wanted(slot) & (EPOLLIN | EPOLLPRI | EPOLLOUT);
 	printf(" watchers=");
 	print_events(bits);
 }

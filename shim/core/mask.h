@@ -16,12 +16,32 @@
 #define MASK_EVENTS ((uint32_t)(EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLERR | EPOLLHUP))
 
 /* Written by compare-and-swap of both words only, by every process that has the object; readers of
- * the events alone load the first word. seq_cst: a writer looks at slot.watched and slot.wanted
+ * the events alone load the first word. seq_cst: a writer looks at slot.watched and what is wanted
  * after it, watchers look at the events after they raised these. */
 struct mask_cell {
 	_Alignas(16) _Atomic uint64_t state; /* version << 32 | events */
 	_Atomic uint64_t data;
 };
+
+/* Watchers of a mask that ask for IN, for PRI, for OUT: three counts in one word. */
+enum { WANT_BITS = 21 };
+
+/* One watcher of these bits, of which the others are not counted. */
+static inline uint64_t want_one(uint32_t bits)
+{
+	return (bits & EPOLLIN ? 1ull : 0) | (bits & EPOLLPRI ? 1ull << WANT_BITS : 0) |
+	       (bits & EPOLLOUT ? 1ull << 2 * WANT_BITS : 0);
+}
+
+/* The bits somebody asks for. */
+static inline uint32_t want_bits(uint64_t counts)
+{
+	const uint64_t count = (1ull << WANT_BITS) - 1;
+
+	return (counts & count ? (uint32_t)EPOLLIN : 0) |
+	       (counts >> WANT_BITS & count ? (uint32_t)EPOLLPRI : 0) |
+	       (counts >> 2 * WANT_BITS & count ? (uint32_t)EPOLLOUT : 0);
+}
 
 /* What the cell held at one moment. */
 struct mask_pair {

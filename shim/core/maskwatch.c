@@ -60,10 +60,15 @@ static void update(int epfd, const struct watch *watch, uint64_t cookie)
 			epfd, EPOLL_CTL_MOD, now.fd, kernel_events(&now, cookie), cookie);
 }
 
-static int watch_mask(const struct fdref *ref, const struct epoll_event *event, bool edge)
+static struct fdref ref_of(const struct watch *watch)
 {
-	edge = edge || (event->events & EPOLLET);
-	return mirror_watch_mask(ref, interest_of(event->events, ref->object), edge) ? ENOMEM : 0;
+	return (struct fdref){
+		.fd = watch->fd,
+		.object = slotpool_slot(watch->slot),
+		.slot = watch->slot,
+		.generation = watch->generation,
+		.entry = fdtable_object_entry(watch->slot, watch->generation),
+	};
 }
 
 static bool of_closed_set(const struct watch *watch)
@@ -71,10 +76,32 @@ static bool of_closed_set(const struct watch *watch)
 	return setid_closed(watch->set);
 }
 
-static int make_record(
-	int epfd, const struct fdref *ref, const struct epoll_event *event, uint64_t *cookie)
+static void gone(const struct watch *watch)
 {
-	struct watch watch = {
+	const struct fdref ref = ref_of(watch);
+
+	mirror_unwant(&ref, interest_of(watch->events, ref.object));
+}
+
+static void drop(uint64_t cookie, const struct watch *watch)
+{
+	if (cookie && watch_remove(cookie))
+		gone(watch);
+}
+
+/* A watch on its way into the kernel. */
+struct addition {
+	struct watch watch;
+	uint64_t cookie;
+};
+
+/* Mirrors what it asks for and makes its record; 0 or ENOMEM. */
+static int begin(struct addition *add, int epfd, const struct fdref *ref,
+	const struct epoll_event *event, bool edge)
+{
+	uint32_t interest = interest_of(event->events, ref->object);
+
+	add->watch = (struct watch){
 		.set = setid_key(epfd),
 		.data = event->data.u64,
 		.slot = ref->slot,
@@ -83,61 +110,67 @@ static int make_record(
 		.fd = ref->fd,
 		.class_fd = -1,
 	};
-
 	if (watch_crowded(ref->object))
-		watch_remove_all(ref->object, of_closed_set);
-	return watch_add(ref->object, &watch, cookie) ? ENOMEM : 0;
+		watch_remove_all(ref->object, of_closed_set, gone);
+	if (mirror_want(ref, interest, edge || (event->events & EPOLLET)))
+		return ENOMEM;
+	if (!watch_add(ref->object, &add->watch, &add->cookie))
+		return 0;
+	mirror_unwant(ref, interest);
+	return ENOMEM;
+}
+
+static int finish(const struct addition *add, int epfd)
+{
+	int err = classwatch_control(epfd, EPOLL_CTL_MOD, add->watch.fd,
+		kernel_events(&add->watch, add->cookie), add->cookie);
+
+	if (err)
+		drop(add->cookie, &add->watch);
+	return err;
 }
 
 /* The kernel is asked with an empty interest first: a call that fails leaves no trace. */
 static int add(int epfd, const struct fdref *ref, const struct epoll_event *event, bool edge)
 {
-	struct watch watch;
-	uint64_t cookie, old;
+	struct addition addition;
+	struct watch old;
 	int err = classwatch_control(epfd, EPOLL_CTL_ADD, ref->fd, 0, 0);
 
 	if (err)
 		return err;
-	old = watch_find(ref->object, setid_key(epfd), ref->fd, &watch);
-	if (old) /* of a set that had the number before, or a file */
-		watch_remove(old);
-	err = watch_mask(ref, event, edge);
+	/* one that the kernel has dropped */
+	drop(watch_find(ref->object, setid_key(epfd), ref->fd, &old), &old);
+	err = begin(&addition, epfd, ref, event, edge);
 	if (!err)
-		err = make_record(epfd, ref, event, &cookie);
-	if (err) {
-		classwatch_control(epfd, EPOLL_CTL_DEL, ref->fd, 0, 0);
-		return err;
-	}
-	return classwatch_control(epfd, EPOLL_CTL_MOD, ref->fd,
-		EPOLLIN | (event->events & (EPOLLET | EPOLLONESHOT | EPOLLWAKEUP)), cookie);
+		return finish(&addition, epfd);
+	classwatch_control(epfd, EPOLL_CTL_DEL, ref->fd, 0, 0);
+	return err;
 }
 
 /* The old record dies before the kernel has the new one: whoever is about to register the old one
  * again finds it dead. */
 static int modify(int epfd, const struct fdref *ref, const struct epoll_event *event, bool edge)
 {
-	struct watch watch;
-	uint64_t cookie, old;
+	struct addition addition;
+	struct watch old;
+	uint64_t cookie;
 	int err = 0;
 
 	if (fdtable_kind(epfd) != FD_SET) /* it may be no set at all */
 		err = classwatch_control(epfd, EPOLL_CTL_MOD, ref->fd, 0, 0);
 	if (err)
 		return err;
-	old = watch_find(ref->object, setid_key(epfd), ref->fd, &watch);
-	if (old && (watch.events & EPOLLEXCLUSIVE))
+	cookie = watch_find(ref->object, setid_key(epfd), ref->fd, &old);
+	if (cookie && (old.events & EPOLLEXCLUSIVE))
 		return EINVAL;
-	err = watch_mask(ref, event, edge);
-	if (!err)
-		err = make_record(epfd, ref, event, &cookie);
+	err = begin(&addition, epfd, ref, event, edge);
 	if (err)
 		return err;
-	if (old)
-		watch_remove(old);
-	err = classwatch_control(epfd, EPOLL_CTL_MOD, ref->fd,
-		EPOLLIN | (event->events & (EPOLLET | EPOLLONESHOT | EPOLLWAKEUP)), cookie);
-	if (err)
-		watch_remove(cookie);
+	cookie = cookie && watch_remove(cookie) ? cookie : 0;
+	err = finish(&addition, epfd);
+	if (cookie)
+		gone(&old);
 	return err;
 }
 
@@ -145,10 +178,9 @@ static int delete (int epfd, const struct fdref *ref)
 {
 	struct watch watch;
 	int err = classwatch_control(epfd, EPOLL_CTL_DEL, ref->fd, 0, 0);
-	uint64_t cookie = err ? 0 : watch_find(ref->object, setid_key(epfd), ref->fd, &watch);
 
-	if (cookie)
-		watch_remove(cookie);
+	if (!err)
+		drop(watch_find(ref->object, setid_key(epfd), ref->fd, &watch), &watch);
 	return err;
 }
 
@@ -169,19 +201,13 @@ int maskwatch_ctl(
  */
 static void nothing_to_report(int epfd, const struct watch *watch, uint64_t cookie)
 {
-	const struct fdref ref = {
-		.fd = watch->fd,
-		.object = slotpool_slot(watch->slot),
-		.slot = watch->slot,
-		.generation = watch->generation,
-		.entry = fdtable_object_entry(watch->slot, watch->generation),
-	};
+	const struct fdref ref = ref_of(watch);
 
 	if (!slot_shows(ref.object, CLASS_IN))
 		mirror_refresh(&ref, CLASS_IN);
 	if (watch_by_edges(cookie) || (is_edge_triggered(watch) && !(watch->events & EPOLLONESHOT)))
 		return;
-	mirror_watch_mask(&ref, 0, true);
+	mirror_want(&ref, 0, true);
 	watch_set_by_edges(cookie);
 	update(epfd, watch, cookie);
 }

@@ -61,17 +61,40 @@ void mirror_watch_out_edges(const struct fdref *ref)
 	mirror_watch(ref, CLASS_IN, true);
 }
 
-int mirror_watch_mask(const struct fdref *ref, uint32_t bits, bool edge)
+int mirror_want(const struct fdref *ref, uint32_t bits, bool edge)
 {
-	if (bits & ~atomic_load(&ref->object->wanted))
-		atomic_fetch_or(&ref->object->wanted, bits);
-	return mirror_watch(ref, CLASS_IN, edge);
+	struct slot *slot = ref->object;
+	uint32_t uncounted = bits & ~want_bits(want_one(bits));
+	int err;
+
+	atomic_fetch_add(&slot->watchers, want_one(bits));
+	if (uncounted & ~atomic_load(&slot->wanted))
+		atomic_fetch_or(&slot->wanted, uncounted);
+	err = mirror_watch(ref, CLASS_IN, edge);
+	if (err)
+		mirror_unwant(ref, bits);
+	return err;
+}
+
+/* The object may have died, and its slot be another one's by now, which has not these watchers. */
+void mirror_unwant(const struct fdref *ref, uint32_t bits)
+{
+	struct slot *slot = ref->object;
+	uint64_t counts = atomic_load(&slot->watchers);
+	uint64_t one = want_one(bits);
+
+	do {
+		if (!slot_lives_as(slot, ref->generation) || (want_bits(one) & ~want_bits(counts)))
+			return;
+	} while (!atomic_compare_exchange_weak(&slot->watchers, &counts, counts - one));
+	if (level_landed(slot, CLASS_IN) && !slot_shows(slot, CLASS_IN))
+		settle(ref, CLASS_IN, LEVEL_UP, false);
 }
 
 static void watch_from_outside(const struct fdref *ref)
 {
 	if (slot_is_mask(ref->object))
-		mirror_watch_mask(ref, EPOLLIN, true);
+		mirror_want(ref, EPOLLIN, true);
 	else
 		mirror_watch(ref, CLASS_IN, true);
 }
@@ -140,7 +163,7 @@ void mirror_mask_written(const struct fdref *ref, uint32_t before, uint32_t afte
 {
 	struct slot *slot = ref->object;
 	uint32_t watched = atomic_load(&slot->watched);
-	uint32_t wanted = atomic_load(&slot->wanted);
+	uint32_t wanted = slot_wanted(slot);
 	bool edge = watched & 1u << (CLASS_IN + WATCHED_EDGE);
 
 	if (!(watched & 1u << CLASS_IN)) {

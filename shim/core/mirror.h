@@ -11,9 +11,12 @@
  * `edge` says so. The level is right on return. 0 or an errno value. */
 int mirror_watch(const struct fdref *ref, unsigned class, bool edge);
 
-/* The same of a mask, for a watcher of `bits`; every write that makes one of them is an edge where
- * `edge` says so. */
-int mirror_watch_mask(const struct fdref *ref, uint32_t bits, bool edge);
+/* The same of a mask, for one more watcher of `bits`; every write that shows one of them is an edge
+ * where `edge` says so. */
+int mirror_want(const struct fdref *ref, uint32_t bits, bool edge);
+
+/* A watcher of `bits` has gone. */
+void mirror_unwant(const struct fdref *ref, uint32_t bits);
 
 /* A write made a mask show `after` where it showed `before`. */
 void mirror_mask_written(const struct fdref *ref, uint32_t before, uint32_t after);

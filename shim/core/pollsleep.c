@@ -69,7 +69,8 @@ static int sleep_on_mask(struct pollset *set, nfds_t i, const struct fdref *ref)
 	struct entry *entry = &set->entries[i];
 	int fd = -1, err;
 
-	if (mirror_watch_mask(ref, (uint16_t)(set->fds[i].events | set->always), true))
+	entry->wanted = (uint16_t)(set->fds[i].events | set->always);
+	if (mirror_want(ref, entry->wanted, true))
 		return ENOMEM;
 	keep(entry, ref);
 	entry->mask = true;
@@ -223,6 +224,8 @@ void pollsleep_end(struct pollset *set)
 	for (nfds_t i = 0; i < set->n; i++) {
 		struct fdref ref = ref_of(set, i);
 
+		if (set->entries[i].mask)
+			mirror_unwant(&ref, set->entries[i].wanted);
 		if (set->entries[i].held)
 			object_release(&ref);
 	}

@@ -21,6 +21,7 @@ struct entry {
 	bool by_number; /* it has no fd of the library's own to sleep on */
 	bool mask;	/* it sleeps in the call's set of masks */
 	uint8_t class;
+	uint16_t wanted; /* what it asks of its mask, counted there */
 };
 
 /* One call on its way. */

@@ -49,9 +49,14 @@ uint32_t class_bits(unsigned class)
 	return bits;
 }
 
+uint32_t slot_wanted(const struct slot *slot)
+{
+	return atomic_load(&slot->wanted) | want_bits(atomic_load(&slot->watchers));
+}
+
 bool slot_shows(const struct slot *slot, unsigned class)
 {
-	uint32_t bits = slot_is_mask(slot) ? atomic_load(&slot->wanted) : class_bits(class);
+	uint32_t bits = slot_is_mask(slot) ? slot_wanted(slot) : class_bits(class);
 
 	return (slot_state(slot) & bits) != 0;
 }

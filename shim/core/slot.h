@@ -95,12 +95,14 @@ struct slot {
 	_Atomic uint64_t inode;
 	/* level.h: epoch << 1 | landed, a word for each class. */
 	_Atomic uint32_t level[CLASS_COUNT];
-	/* Of a mask: the events that its watchers of every process asked for, together; the level
-	 * of its own FIFO says whether one of them shows. Bits are set by watchers before they
-	 * look, never cleared while the object lives; read by whoever writes the mask. */
+	/* Of a mask: events that its own FIFO's level tells of for as long as the object lives.
+	 * Bits are set by watchers before they look; read by whoever writes the mask. */
 	_Atomic uint32_t wanted;
 	/* Of a mask: what it shows. */
 	struct mask_cell mask;
+	/* Of a mask: how many watchers, of every process, ask for what besides. Raised before they
+	 * look, lowered when they have gone, but for those that were killed. */
+	_Atomic uint64_t watchers;
 } __attribute__((aligned(64)));
 
 _Static_assert(sizeof(struct slot) == 128, "a slot is two cache lines");
@@ -146,6 +148,9 @@ uint32_t slot_possible(const struct slot *slot);
 
 /* The poll bits that make the predicate of a class true. */
 uint32_t class_bits(unsigned class);
+
+/* Of a mask, what its watchers ask for, together. */
+uint32_t slot_wanted(const struct slot *slot);
 
 /* The predicate of a class: whether its FIFO is to hold a byte. */
 bool slot_shows(const struct slot *slot, unsigned class);

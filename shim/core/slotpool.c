@@ -183,6 +183,7 @@ static void set_state(struct slot *slot, uint64_t initial)
 	}
 	atomic_store(&slot->count, 0);
 	atomic_store(&slot->wanted, EPOLLERR | EPOLLHUP);
+	atomic_store(&slot->watchers, 0);
 	before = mask_guess(&slot->mask); /* writes to the slot's last object may be late */
 	while (!mask_swap(&slot->mask, &before, (uint32_t)initial, 0))
 		;

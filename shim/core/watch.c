@@ -261,12 +261,14 @@ bool watch_by_edges(uint64_t cookie)
 	return record && atomic_load(&record->by_edges);
 }
 
-void watch_remove(uint64_t cookie)
+bool watch_remove(uint64_t cookie)
 {
 	struct record *record = record_of(cookie);
 
-	if (record && atomic_compare_exchange_strong(&record->cookie, &cookie, 0))
-		atomic_store(&record->taken, 0);
+	if (!record || !atomic_compare_exchange_strong(&record->cookie, &cookie, 0))
+		return false;
+	atomic_store(&record->taken, 0);
+	return true;
 }
 
 /* The powers of two, so that looking costs little however many there are. */
@@ -279,14 +281,16 @@ bool watch_crowded(const struct slot *slot)
 	return count >= CROWD && !(count & (count - 1));
 }
 
-void watch_remove_all(struct slot *slot, bool (*is_it)(const struct watch *watch))
+void watch_remove_all(struct slot *slot, bool (*is_it)(const struct watch *watch),
+	void (*gone)(const struct watch *watch))
 {
 	for (struct walk walk = walk_begin(slot); walk.index; walk_on(&walk)) {
 		uint64_t cookie = atomic_load(&walk.record->cookie);
 		struct watch watch;
 
-		if (cookie && watch_of(cookie, &watch) == WATCH_LIVE && is_it(&watch))
-			watch_remove(cookie);
+		if (cookie && watch_of(cookie, &watch) == WATCH_LIVE && is_it(&watch) &&
+			watch_remove(cookie))
+			gone(&watch);
 	}
 }
 

@@ -57,15 +57,17 @@ bool watch_tell(uint64_t cookie, uint32_t version);
 void watch_set_by_edges(uint64_t cookie);
 bool watch_by_edges(uint64_t cookie);
 
-/* The cookie is dead; its record may be used again by the same object. */
-void watch_remove(uint64_t cookie);
+/* The cookie is dead; its record may be used again by the same object. False where it was already.
+ */
+bool watch_remove(uint64_t cookie);
 
 /* True at each number of records of the object at which those that are of no use any more should be
  * looked for. */
 bool watch_crowded(const struct slot *slot);
 
-/* Removes the watches of the object for which `is_it` says yes. */
-void watch_remove_all(struct slot *slot, bool (*is_it)(const struct watch *watch));
+/* Removes the watches of the object for which `is_it` says yes, and tells of each. */
+void watch_remove_all(struct slot *slot, bool (*is_it)(const struct watch *watch),
+	void (*gone)(const struct watch *watch));
 
 /* The object has died: frees all its records. Only its reclaimer calls this. */
 void watch_forget_all(struct slot *slot);

@@ -91,7 +91,7 @@ Test(core_mask, the_level_is_up_while_a_watcher_has_what_it_wants)
 {
 	struct fdref ref = unit_object_of(KIND_MASK, 0, 0);
 
-	cr_assert_eq(mirror_watch_mask(&ref, EPOLLPRI | EPOLLERR | EPOLLHUP, false), 0);
+	cr_assert_eq(mirror_want(&ref, EPOLLPRI | EPOLLERR | EPOLLHUP, false), 0);
 	for (uint32_t events = 0; events < 32; events++) {
 		bool all = (events & ~MASK_EVENTS) == 0;
 		uint32_t wanted = EPOLLPRI | EPOLLERR | EPOLLHUP;
@@ -102,7 +102,7 @@ Test(core_mask, the_level_is_up_while_a_watcher_has_what_it_wants)
 	}
 	cr_assert_eq(put(&ref, EPOLLOUT, 0), 0);
 	cr_expect_eq(unit_poll(ref.fd, POLLIN), 0);
-	cr_assert_eq(mirror_watch_mask(&ref, EPOLLOUT, false), 0);
+	cr_assert_eq(mirror_want(&ref, EPOLLOUT, false), 0);
 	cr_expect_eq(unit_poll(ref.fd, POLLIN), POLLIN);
 	unit_close(ref);
 }
@@ -178,7 +178,7 @@ Test(core_mask, a_read_never_mixes_two_writes)
 	void *failed;
 
 	cr_assert_eq(put(&ref, 0, signed_by(0, 0)), 0);
-	cr_assert_eq(mirror_watch_mask(&ref, EPOLLIN, true), 0);
+	cr_assert_eq(mirror_want(&ref, EPOLLIN, true), 0);
 	for (int i = 0; i < 4; i++) {
 		pthread_create(&writers[i], NULL, write_pairs, &ref);
 		pthread_create(&readers[i], NULL, read_pairs, &ref);

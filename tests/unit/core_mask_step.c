@@ -12,7 +12,8 @@ TestSuite(core_mask_step, .init = unit_setup, .fini = unit_teardown, .timeout = 
 
 static struct fdref ref;
 static uint32_t first, second, third; /* events: at the start, of the write, of the handler's */
-static uint32_t wanted, watched;
+static uint64_t watchers;
+static uint32_t watched;
 
 static void put(uint32_t events)
 {
@@ -37,14 +38,14 @@ static void put_third(void *arg)
 static void watch_pri(void *arg)
 {
 	(void)arg;
-	if (mirror_watch_mask(&ref, EPOLLPRI, true))
+	if (mirror_want(&ref, EPOLLPRI, true))
 		abort();
 }
 
 static void prepare(void *arg)
 {
 	(void)arg;
-	atomic_store(&ref.object->wanted, wanted);
+	atomic_store(&ref.object->watchers, watchers);
 	atomic_store(&ref.object->watched, watched);
 	put(first);
 	level_settle(ref.object, CLASS_IN, ref.fd, LEVEL_DOWN, false);
@@ -76,8 +77,8 @@ static void meet_all(bool edge)
 	static const uint32_t shown[3] = {0, EPOLLIN, EPOLLPRI};
 
 	ref = unit_object_of(KIND_MASK, 0, 0);
-	cr_assert_eq(mirror_watch_mask(&ref, EPOLLIN, edge), 0);
-	wanted = atomic_load(&ref.object->wanted);
+	cr_assert_eq(mirror_want(&ref, EPOLLIN, edge), 0);
+	watchers = atomic_load(&ref.object->watchers);
 	watched = atomic_load(&ref.object->watched);
 	for (int i = 0; i < 27; i++) {
 		first = shown[i % 3];
@@ -101,7 +102,8 @@ Test(core_mask_step, two_writes_with_a_watcher_of_edges)
 Test(core_mask_step, a_write_and_a_watcher_that_comes_meanwhile)
 {
 	ref = unit_object_of(KIND_MASK, 0, 0);
-	wanted = EPOLLERR | EPOLLHUP;
+	watchers = 0;
+	watched = 0;
 	first = EPOLLPRI;
 	third = first; /* where the write came too late */
 	for (second = 0; second <= EPOLLPRI; second += EPOLLPRI) {
