@@ -108,6 +108,10 @@ $(B)/bench/figures: $(B)/obj/bench/figures.o
 	@mkdir -p $(@D)
 	$(CC) -o $@ $^ $(LIBS)
 
+$(B)/bench/vpoll: $(B)/obj/bench/vpoll.o
+	@mkdir -p $(@D)
+	$(CC) -o $@ $^ -lvpoll $(LIBS)
+
 criterion:
 	@tests/need.sh criterion/criterion.h=libcriterion-dev
 
@@ -129,6 +133,9 @@ fuzz: all $(B)/tests/fuzz-diff
 
 figures: all $(B)/bench/figures
 	LD_PRELOAD=$(abspath $(B))/libefdshim.so $(B)/bench/figures
+	@if echo '#include <vpoll.h>' | $(CC) -E -x c - >/dev/null 2>&1; then \
+		$(MAKE) --no-print-directory $(B)/bench/vpoll && $(B)/bench/vpoll $(abspath $(B))/libefdshim.so; \
+	else echo 'against libvpoll: left out, libvpoll-dev is not installed'; fi
 
 C_FILES = $(wildcard shim/*/*.[ch] include/*/*.h tests/*/*.[ch] bench/*.[ch])
 
