@@ -5,6 +5,7 @@
 
 #include "core/classfd.h"
 #include "core/classwatch.h"
+#include "core/eager.h"
 #include "core/maskwatch.h"
 #include "core/mirror.h"
 #include "core/nested.h"
@@ -69,6 +70,7 @@ static void edges_for(const struct fdref *ref)
 /* Which objects are in the set is not known: all get edges. */
 void epollset_nested(int outer, int inner, uint32_t events)
 {
+	eager_all();
 	if (!nested_note(setid_of(outer), setid_of(inner), events & EPOLLET))
 		return;
 	for (uint32_t fd = 0; fd < fdtable_top(); fd++) {

@@ -4,14 +4,13 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdint.h>
-#include <string.h>
 
 #include "core/stats.h"
 #include "core/usermem.h"
 #include "sys/probe.h"
 
 /* BYTES_MAX: the kernel moves no more in one call. */
-enum { SEGMENTS_MAX = 1024, BYTES_MAX = 0x7ffff000 };
+enum { WORD = sizeof(uint64_t), SEGMENTS_MAX = 1024, BYTES_MAX = 0x7ffff000 };
 
 /* Reads the array over as the kernel does before it does anything: 0 or an errno value, and the
  * bytes there are in all. */
@@ -42,16 +41,10 @@ static int check_array(const struct iovec *iov, int count, size_t *total)
 	return 0;
 }
 
-/* What one read takes, on its way to the program's segments. */
-struct image {
-	char bytes[MASKFD_BYTES_MAX];
-	size_t n;
-};
-
-static struct outcome scatter(const struct iovec *iov, int count, const struct image *image)
+static struct outcome scatter(const struct iovec *iov, int count, uint64_t value)
 {
-	const char *from = image->bytes;
-	size_t left = image->n;
+	const char *from = (const char *)&value;
+	size_t left = WORD;
 
 	for (int i = 0; i < count && left; i++) {
 		size_t n = iov[i].iov_len < left ? iov[i].iov_len : left;
@@ -61,27 +54,7 @@ static struct outcome scatter(const struct iovec *iov, int count, const struct i
 		from += n;
 		left -= n;
 	}
-	return outcome_ok((long)image->n);
-}
-
-static int take(const struct fdref *ref, bool nowait, struct image *image)
-{
-	uint64_t value;
-	int err;
-
-	if (slot_is_mask(ref->object)) {
-		image->n = maskfd_image(ref, image->bytes);
-		return 0;
-	}
-	err = counterfd_take(ref, nowait, &value);
-	memcpy(image->bytes, &value, sizeof(value));
-	image->n = sizeof(value);
-	return err;
-}
-
-static size_t size_of(const struct slot *slot)
-{
-	return slot_is_mask(slot) ? maskfd_size(slot) : sizeof(uint64_t);
+	return outcome_ok(WORD);
 }
 
 /* A vector call of a file that knows only plain ones: one for each segment, until one fails or
@@ -123,21 +96,21 @@ static struct outcome write_segment(const struct fdref *ref, const struct iovec 
 
 struct outcome fdio_readv(const struct fdref *ref, const struct iovec *iov, int count, bool nowait)
 {
-	struct image image;
 	size_t total;
+	uint64_t value;
 	int err = check_array(iov, count, &total);
 
 	if (err)
 		return outcome_err(err);
 	if (!total)
 		return outcome_ok(0);
-	if (!probe_readv_scatters())
+	if (slot_is_mask(ref->object) || !probe_readv_scatters())
 		return each_segment(ref, iov, count, read_segment);
 	stats_add(STATS_READS);
-	if (total < size_of(ref->object))
+	if (total < WORD)
 		return outcome_err(EINVAL);
-	err = take(ref, nowait, &image);
-	return err ? outcome_err(err) : scatter(iov, count, &image);
+	err = counterfd_take(ref, nowait, &value);
+	return err ? outcome_err(err) : scatter(iov, count, value);
 }
 
 struct outcome fdio_writev(const struct fdref *ref, const struct iovec *iov, int count)

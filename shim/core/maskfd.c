@@ -10,7 +10,7 @@
 #include "core/usermem.h"
 #include "efdshim/eventfd.h"
 
-_Static_assert(sizeof(struct efd_mask) == MASKFD_BYTES_MAX, "what is written is packed");
+_Static_assert(sizeof(struct efd_mask) == 12, "what is written is packed");
 
 /* EFD_VPOLL: what a write of (command << 32 | events) does with the events. */
 enum vpoll_command { VPOLL_ADD = 1, VPOLL_DELETE = 2, VPOLL_SET = 3 };
@@ -23,7 +23,8 @@ struct change {
 	uint64_t data;
 };
 
-size_t maskfd_size(const struct slot *slot)
+/* How many bytes one read or write of it moves. */
+static size_t size_of(const struct slot *slot)
 {
 	return slot_kind(slot) == KIND_MASK ? sizeof(struct efd_mask) : sizeof(uint64_t);
 }
@@ -61,7 +62,7 @@ static int parse_vpoll(const struct slot *slot, const void *buf, struct change *
 
 static int fetch(const struct slot *slot, const void *buf, size_t n, struct change *change)
 {
-	size_t size = maskfd_size(slot);
+	size_t size = size_of(slot);
 
 	if (!usermem_in_range(buf, n))
 		return EFAULT;
@@ -91,10 +92,11 @@ struct outcome maskfd_write(const struct fdref *ref, const void *buf, size_t n)
 		events = (mask_events(before.state) & change.keep) | change.events;
 	} while (!mask_swap(&slot->mask, &before, events, change.data));
 	mirror_mask_written(ref, mask_events(before.state), events);
-	return outcome_ok((long)maskfd_size(slot));
+	return outcome_ok((long)size_of(slot));
 }
 
-size_t maskfd_image(const struct fdref *ref, void *image)
+/* What a read stores: returns how many bytes. */
+static size_t image_of(const struct fdref *ref, void *image)
 {
 	struct mask_pair pair = mask_load(&ref->object->mask);
 	struct efd_mask mask = {.events = mask_events(pair.state), .data = pair.data};
@@ -104,19 +106,19 @@ size_t maskfd_image(const struct fdref *ref, void *image)
 		memcpy(image, &mask, sizeof(mask));
 	else
 		memcpy(image, &word, sizeof(word));
-	return maskfd_size(ref->object);
+	return size_of(ref->object);
 }
 
 struct outcome maskfd_read(const struct fdref *ref, void *buf, size_t n)
 {
-	char image[MASKFD_BYTES_MAX];
+	char image[sizeof(struct efd_mask)];
 	size_t size;
 
 	stats_add(STATS_READS);
 	if (!usermem_in_range(buf, n))
 		return outcome_err(EFAULT);
-	if (n < maskfd_size(ref->object))
+	if (n < size_of(ref->object))
 		return outcome_err(EINVAL);
-	size = maskfd_image(ref, image);
+	size = image_of(ref, image);
 	return usermem_store(buf, image, size) ? outcome_ok((long)size) : outcome_err(EFAULT);
 }

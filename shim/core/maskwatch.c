@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "core/classwatch.h"
+#include "core/eager.h"
 #include "core/mirror.h"
 #include "core/object.h"
 #include "core/setid.h"
@@ -112,6 +113,8 @@ static int begin(struct addition *add, int epfd, const struct fdref *ref,
 	};
 	if (watch_crowded(ref->object))
 		watch_remove_all(ref->object, of_closed_set, gone);
+	if (eager_set(epfd))
+		mirror_eagerly(ref);
 	if (mirror_want(ref, interest, edge || (event->events & EPOLLET)))
 		return ENOMEM;
 	if (!watch_add(ref->object, &add->watch, &add->cookie))
@@ -197,19 +200,24 @@ int maskwatch_ctl(
 	}
 }
 
-/* The level is up, for other watchers' sake, or has not come down yet after a process was killed.
+/* The level is stale, or up for other watchers' sake. A one-shot watch has been disarmed for that.
  */
 static void nothing_to_report(int epfd, const struct watch *watch, uint64_t cookie)
 {
 	const struct fdref ref = ref_of(watch);
+	bool again = watch->events & EPOLLONESHOT;
 
-	if (!slot_shows(ref.object, CLASS_IN))
-		mirror_refresh(&ref, CLASS_IN);
-	if (watch_by_edges(cookie) || (is_edge_triggered(watch) && !(watch->events & EPOLLONESHOT)))
+	if (watch_by_edges(cookie) || (is_edge_triggered(watch) && !again))
 		return;
-	mirror_want(&ref, 0, true);
-	watch_set_by_edges(cookie);
-	update(epfd, watch, cookie);
+	if (!slot_shows(ref.object, CLASS_IN)) {
+		mirror_refresh(&ref, CLASS_IN);
+	} else {
+		mirror_want(&ref, 0, true);
+		watch_set_by_edges(cookie);
+		again = true;
+	}
+	if (again)
+		update(epfd, watch, cookie);
 }
 
 uint32_t maskwatch_events(int epfd, const struct watch *watch, uint64_t cookie)

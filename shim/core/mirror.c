@@ -157,8 +157,17 @@ static void changed(const struct fdref *ref, struct counter_step step, uint32_t 
 		class_changed(ref, (unsigned)__builtin_ctz(classes), step, raised);
 }
 
-/* Whoever made the predicate false takes the level down; one that was false already, or is not
- * watched, needs nothing. */
+void mirror_eagerly(const struct fdref *ref)
+{
+	struct slot *slot = ref->object;
+
+	atomic_fetch_or(&slot->watched, WATCHED_EAGERLY);
+	if (level_landed(slot, CLASS_IN) && !slot_shows(slot, CLASS_IN))
+		settle(ref, CLASS_IN, LEVEL_UP, false);
+}
+
+/* Whoever made the predicate false takes the level down, or leaves it for whom it wakes; one that
+ * was false already, or is not watched, needs nothing. */
 void mirror_mask_written(const struct fdref *ref, uint32_t before, uint32_t after)
 {
 	struct slot *slot = ref->object;
@@ -166,7 +175,8 @@ void mirror_mask_written(const struct fdref *ref, uint32_t before, uint32_t afte
 	uint32_t wanted = slot_wanted(slot);
 	bool edge = watched & 1u << (CLASS_IN + WATCHED_EDGE);
 
-	if (!(watched & 1u << CLASS_IN)) {
+	if (!(watched & 1u << CLASS_IN) ||
+		(!(after & wanted) && !edge && !(watched & WATCHED_EAGERLY))) {
 		stats_add(STATS_AVOIDED);
 		return;
 	}

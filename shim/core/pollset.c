@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "core/eager.h"
 #include "core/pollsleep.h"
 #include "core/stats.h"
 #include "core/timeout.h"
@@ -33,8 +34,11 @@ bool pollset_concerned(struct pollfd *fds, nfds_t n)
 	for (nfds_t i = 0; i < n; i++) {
 		int fd = fds[i].fd;
 
-		if (!fdtable_foreign(fd) && fdtable_kind(fd) != FD_SET)
+		if (fdtable_foreign(fd))
+			continue;
+		if (fdtable_kind(fd) != FD_SET)
 			return !too_long(n);
+		eager_all();
 	}
 	return false;
 }

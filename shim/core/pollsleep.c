@@ -6,6 +6,7 @@
 
 #include "core/classfd.h"
 #include "core/classwatch.h"
+#include "core/eager.h"
 #include "core/internal.h"
 #include "core/mirror.h"
 #include "core/stats.h"
@@ -23,6 +24,8 @@ void pollsleep_leave_to_kernel(struct pollset *set, nfds_t i, int fd)
 	set->asked[i].fd = fd;
 	set->asked[i].events = set->fds[i].events;
 	set->foreign += fd >= 0;
+	if (fdtable_kind(fd) == FD_SET)
+		eager_all();
 }
 
 static struct fdref ref_of(const struct pollset *set, nfds_t i)

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "core/eager.h"
 #include "core/fdtable.h"
 #include "core/object.h"
 #include "core/pollset.h"
@@ -66,9 +67,12 @@ bool selectset_concerned(const struct selectset *set)
 	if (n > (int)fdtable_top())
 		n = (int)fdtable_top();
 	for (int fd = 0; fd < n; fd++) {
-		if (!fdtable_foreign(fd) && fdtable_kind(fd) != FD_SET &&
-			(has(set->in, fd) || has(set->out, fd) || has(set->except, fd)))
+		if (fdtable_foreign(fd) ||
+			!(has(set->in, fd) || has(set->out, fd) || has(set->except, fd)))
+			continue;
+		if (fdtable_kind(fd) != FD_SET)
 			return true;
+		eager_all();
 	}
 	return false;
 }

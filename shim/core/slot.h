@@ -51,6 +51,9 @@ enum { WATCHED_EDGE = 8, CLASSES_MASK = 0xfe };
 #define WATCHED_OUT (1u << 16)
 #define WATCHED_OUT_EDGE (1u << 17)
 
+/* slot.watched: the level of a mask may not be stale */
+#define WATCHED_EAGERLY (1u << 18)
+
 struct slot {
 	union {
 		struct {
