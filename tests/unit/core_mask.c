@@ -92,6 +92,7 @@ Test(core_mask, the_level_is_up_while_a_watcher_has_what_it_wants)
 	struct fdref ref = unit_object_of(KIND_MASK, 0, 0);
 
 	cr_assert_eq(mirror_want(&ref, EPOLLPRI | EPOLLERR | EPOLLHUP, false), 0);
+	mirror_eagerly(&ref);
 	for (uint32_t events = 0; events < 32; events++) {
 		bool all = (events & ~MASK_EVENTS) == 0;
 		uint32_t wanted = EPOLLPRI | EPOLLERR | EPOLLHUP;
@@ -104,6 +105,39 @@ Test(core_mask, the_level_is_up_while_a_watcher_has_what_it_wants)
 	cr_expect_eq(unit_poll(ref.fd, POLLIN), 0);
 	cr_assert_eq(mirror_want(&ref, EPOLLOUT, false), 0);
 	cr_expect_eq(unit_poll(ref.fd, POLLIN), POLLIN);
+	unit_close(ref);
+}
+
+Test(core_mask, a_level_that_may_be_stale_falls_when_somebody_looks)
+{
+	struct fdref ref = unit_object_of(KIND_MASK, 0, 0);
+
+	cr_assert_eq(mirror_want(&ref, EPOLLIN, false), 0);
+	cr_assert_eq(put(&ref, EPOLLIN, 0), 0);
+	cr_assert_eq(put(&ref, EPOLLOUT, 0), 0);
+	cr_expect_eq(unit_poll(ref.fd, POLLIN), POLLIN);
+	mirror_refresh(&ref, CLASS_IN);
+	cr_expect_eq(unit_poll(ref.fd, POLLIN), 0);
+	cr_assert_eq(put(&ref, EPOLLIN, 0), 0);
+	cr_expect_eq(unit_poll(ref.fd, POLLIN), POLLIN);
+	cr_assert_eq(put(&ref, 0, 0), 0);
+	mirror_eagerly(&ref);
+	cr_expect_eq(unit_poll(ref.fd, POLLIN), 0);
+	unit_close(ref);
+}
+
+Test(core_mask, the_level_falls_with_the_last_watcher_that_wanted_it)
+{
+	struct fdref ref = unit_object_of(KIND_MASK, 0, 0);
+
+	cr_assert_eq(mirror_want(&ref, EPOLLIN, false), 0);
+	cr_assert_eq(mirror_want(&ref, EPOLLIN | EPOLLOUT, false), 0);
+	cr_assert_eq(put(&ref, EPOLLOUT, 0), 0);
+	cr_expect_eq(unit_poll(ref.fd, POLLIN), POLLIN);
+	mirror_unwant(&ref, EPOLLIN | EPOLLOUT);
+	cr_expect_eq(unit_poll(ref.fd, POLLIN), 0);
+	mirror_unwant(&ref, EPOLLOUT); /* one too many is no harm */
+	cr_expect_eq(slot_wanted(ref.object), (uint32_t)(EPOLLIN | EPOLLERR | EPOLLHUP));
 	unit_close(ref);
 }
 
