@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "core/classfd.h"
+#include "core/eager.h"
 #include "core/mirror.h"
 #include "core/object.h"
 #include "core/setid.h"
@@ -144,6 +145,7 @@ void classwatch_share(int epfd)
 {
 	uint64_t set = setid_share(epfd);
 
+	eager_all();
 	for (uint32_t i = 0; i < fdtable_top() && watch_any(); i++) {
 		struct watch watch;
 		struct fdref ref;

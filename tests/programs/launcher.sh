@@ -65,9 +65,9 @@ expect 'the library is not named twice' 0 "preload=$lib:libm.so.6" \
 	env LD_PRELOAD="libm.so.6 $lib" "$efdshim" run -- sh -c "$say_preload"
 expect 'the launcher under the launcher' 0 "preload=$lib" \
 	"$efdshim" run -- "$efdshim" run -- sh -c "$say_preload"
-expect 'options set their variables' 0 "1 1 missing always $tmp/state" "$efdshim" run --stats --debug \
-	--only-missing --mirror --dir "$tmp/state" -- /bin/sh -c \
-	'exec 2>/dev/null; echo "$EFDSHIM_STATS $EFDSHIM_DEBUG $EFDSHIM_MODE $EFDSHIM_MIRROR $EFDSHIM_DIR"'
+expect 'options set their variables' 0 "1 1 missing always vpoll $tmp/state" "$efdshim" run --stats --debug \
+	--only-missing --mirror --vpoll --dir "$tmp/state" -- /bin/sh -c \
+	'exec 2>/dev/null; echo "$EFDSHIM_STATS $EFDSHIM_DEBUG $EFDSHIM_MODE $EFDSHIM_MIRROR $EFDSHIM_MASK $EFDSHIM_DIR"'
 expect 'a relative --dir is made absolute' 0 "$tmp/state" \
 	env -C "$tmp" "$efdshim" run --dir=state -- sh -c 'echo "$EFDSHIM_DIR"'
 expect 'no option leaves the variables alone' 0 'unset unset' \
