@@ -26,6 +26,7 @@ objects = $(patsubst %.c,$(1)/obj/%.o,$(wildcard $(2)))
 CORE := shim/core/*.c shim/sys/*.c
 SHIM := $(CORE) shim/interpose/*.c
 SUITES := $(patsubst tests/%.c,%,$(wildcard tests/suite/*.c))
+MASKS := $(patsubst tests/%.c,%,$(wildcard tests/mask/*.c))
 UNITS := $(patsubst tests/%.c,%,$(wildcard tests/unit/*.c))
 
 all: $(B)/libefdshim.so $(B)/efdshim
@@ -65,10 +66,14 @@ $(B)/asan/obj/%.o: %.c
 	$(CC) $(TESTFLAGS) $(SANFLAGS) $(CFLAGS) $(DEPS) -c -o $@ $<
 
 # Whatever includes Criterion waits until it is installed.
-$(patsubst %,$(B)/obj/tests/%.o,$(SUITES) $(UNITS)) $(patsubst %,$(B)/asan/obj/tests/%.o,$(SUITES) $(UNITS)) \
+$(patsubst %,$(B)/obj/tests/%.o,$(SUITES) $(MASKS) $(UNITS)) $(patsubst %,$(B)/asan/obj/tests/%.o,$(SUITES) $(MASKS) $(UNITS)) \
 $(filter-out %/shimcmd.o,$(call objects,$(B),tests/support/*.c) $(call objects,$(B)/asan,tests/support/*.c)): | criterion
 
 $(B)/tests/suite/%: $(B)/obj/tests/suite/%.o $(call objects,$(B),tests/support/*.c)
+	@mkdir -p $(@D)
+	$(CC) -o $@ $^ -lcriterion $(LIBS)
+
+$(B)/tests/mask/%: $(B)/obj/tests/mask/%.o $(call objects,$(B),tests/support/*.c)
 	@mkdir -p $(@D)
 	$(CC) -o $@ $^ -lcriterion $(LIBS)
 
@@ -77,6 +82,11 @@ $(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(call objects,$(B),tests/support/*.c
 	$(CC) -o $@ $^ -lcriterion $(LIBS)
 
 $(B)/asan/tests/suite/%: $(B)/asan/obj/tests/suite/%.o $(call objects,$(B)/asan,tests/support/*.c $(SHIM)) \
+		$(B)/asan/obj/shim/interpose/vfork.o
+	@mkdir -p $(@D)
+	$(CC) $(SANFLAGS) -static-libasan -rdynamic -o $@ $^ -lcriterion $(LIBS)
+
+$(B)/asan/tests/mask/%: $(B)/asan/obj/tests/mask/%.o $(call objects,$(B)/asan,tests/support/*.c $(SHIM)) \
 		$(B)/asan/obj/shim/interpose/vfork.o
 	@mkdir -p $(@D)
 	$(CC) $(SANFLAGS) -static-libasan -rdynamic -o $@ $^ -lcriterion $(LIBS)
@@ -95,6 +105,10 @@ $(B)/tests/crash: $(call objects,$(B),tests/crash/*.c) $(B)/obj/tests/support/sh
 
 $(B)/crash/libefdshim.so: $(call objects,$(B)/crash,$(SHIM)) $(B)/crash/obj/shim/interpose/vfork.o
 	$(CC) -shared -Wl,--no-undefined -Wl,-z,now -Wl,-soname,libefdshim.so $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/tests/maskfs: $(B)/obj/tests/maskfs/main.o
+	@mkdir -p $(@D)
+	$(CC) -o $@ $^ $(LIBS)
 
 $(B)/tests/fuzz-diff: $(call objects,$(B),tests/fuzz/*.c)
 	@mkdir -p $(@D)
@@ -115,8 +129,8 @@ $(B)/bench/vpoll: $(B)/obj/bench/vpoll.o
 criterion:
 	@tests/need.sh criterion/criterion.h=libcriterion-dev
 
-check: all $(addprefix $(B)/tests/,$(SUITES) $(UNITS)) $(addprefix $(B)/asan/tests/,$(SUITES) $(UNITS)) \
-		$(B)/tests/fuzz-diff $(B)/tests/programs/bundled $(B)/tests/storm $(B)/tests/crash $(B)/crash/libefdshim.so
+check: all $(addprefix $(B)/tests/,$(SUITES) $(MASKS) $(UNITS)) $(addprefix $(B)/asan/tests/,$(SUITES) $(MASKS) $(UNITS)) \
+		$(B)/tests/maskfs $(B)/tests/fuzz-diff $(B)/tests/programs/bundled $(B)/tests/storm $(B)/tests/crash $(B)/crash/libefdshim.so
 	@tests/run.sh $(B)
 
 run: all $(B)/tests/programs/bundled
