@@ -133,7 +133,9 @@ Test(mask_matrix, one_poll_with_every_interest)
 	int fd = mask_open(0), other = mask_open(0), ends[2];
 	cr_assert_eq(pipe(ends), 0);
 	struct pollfd p[MASK_INTERESTS + 4] = {[MASK_INTERESTS] = {ends[1], POLLOUT, 0},
-		{ends[0], POLLIN, 0}, {other, POLLIN | POLLOUT | POLLPRI, 0}, {-1, POLLIN, -1}};
+		{ends[0], POLLIN, 0},
+		{other, POLLIN | POLLOUT | POLLPRI, 0},
+		{-1, POLLIN, -1}};
 	for (int i = 0; i < MASK_INTERESTS; i++)
 		p[i] = (struct pollfd){fd, (short)i, -1};
 	for (uint32_t state = 0; state < MASK_STATES; state++) {

@@ -2,7 +2,6 @@
  * model. */
 #define _GNU_SOURCE
 #include "maskwalk.h"
-#include "maskkit.h"
 #include "testkit.h"
 
 #include <criterion/criterion.h>
@@ -13,12 +12,8 @@ enum { WALKS = 12, STEPS = 2500 };
 
 static void walks(uint64_t first, unsigned rules)
 {
-	for (uint64_t seed = first; seed < first + WALKS; seed++) {
-		struct walk w;
-		walk_start(&w, seed, rules);
-		walk_on(&w, STEPS);
-		walk_end(&w);
-	}
+	for (uint64_t seed = first; seed < first + WALKS; seed++)
+		walk_check(seed, rules, STEPS, NULL, 0);
 }
 
 Test(mask_walk, alone)
@@ -41,17 +36,12 @@ Test(mask_walk, alone_with_all)
 	walks(301, WALK_EXCLUSIVE | WALK_LIFE);
 }
 
+/* They share the sets, and change them. */
 static void walks_with(uint64_t first, enum mate_kind a, enum mate_kind b)
 {
-	for (uint64_t seed = first; seed < first + 4; seed++) {
-		struct walk w;
-		walk_start(&w, seed, WALK_EXCLUSIVE);
-		walk_join(&w, a);
-		walk_on(&w, STEPS / 2);
-		walk_join(&w, b);
-		walk_on(&w, STEPS / 2);
-		walk_end(&w);
-	}
+	enum mate_kind others[] = {a, b};
+	for (uint64_t seed = first; seed < first + 4; seed++)
+		walk_check(seed, WALK_EXCLUSIVE, STEPS, others, 2);
 }
 
 Test(mask_walk, with_other_threads)
@@ -59,7 +49,6 @@ Test(mask_walk, with_other_threads)
 	walks_with(401, MATE_THREAD, MATE_THREAD);
 }
 
-/* They share the sets, and change them. */
 Test(mask_walk, with_children)
 {
 	walks_with(501, MATE_FORKED, MATE_FORKED);

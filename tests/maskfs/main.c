@@ -81,8 +81,7 @@ static void do_init(const struct fuse_in_header *in)
 
 static void do_lookup(const struct fuse_in_header *in, const char *path)
 {
-	struct fuse_entry_out out = {
-		.nodeid = FILE_NODE, .entry_valid = 3600, .attr_valid = 3600};
+	struct fuse_entry_out out = {.nodeid = FILE_NODE, .entry_valid = 3600, .attr_valid = 3600};
 	if (strcmp(path, name)) {
 		refuse(in, ENOENT);
 		return;

@@ -109,8 +109,8 @@ void matrix_levels(struct matrix *x)
 	put(x, 0);
 }
 
-static void check_set(struct matrix *x, unsigned mode, int set, uint32_t state, uint32_t interest,
-	uint32_t want)
+static void check_set(
+	struct matrix *x, unsigned mode, int set, uint32_t state, uint32_t interest, uint32_t want)
 {
 	uint64_t data = data_of(mode, interest);
 	uint32_t got = mate_event(x->watcher, set, &data);
@@ -151,8 +151,8 @@ static void check_all(struct matrix *x, uint32_t state, bool edges, bool once)
 	check_mode(x, MATRIX_ONCE, state, once);
 	for (unsigned m = 0; m < MATRIX_MODES; m++)
 		check_many(x, m, state,
-			m == MATRIX_LEVEL ||
-				(m == MATRIX_EDGE && edges) || (m == MATRIX_ONCE && once));
+			m == MATRIX_LEVEL || (m == MATRIX_EDGE && edges) ||
+				(m == MATRIX_ONCE && once));
 }
 
 static void arm(struct matrix *x)

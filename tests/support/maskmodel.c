@@ -162,13 +162,13 @@ static void set_up(struct model *m, struct model_watch *w, uint32_t events, uint
 
 static bool exclusive_allowed(uint32_t events, int inner)
 {
-	const uint32_t allowed = EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET |
-				 EPOLLEXCLUSIVE;
+	const uint32_t allowed =
+		EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE;
 	return !(events & ~allowed) && inner < 0;
 }
 
-int model_ctl(struct model *m, int op, int set, struct model_target t, uint32_t events,
-	uint64_t data)
+int model_ctl(
+	struct model *m, int op, int set, struct model_target t, uint32_t events, uint64_t data)
 {
 	struct model_watch *w = find(m, set, t);
 	if (op != EPOLL_CTL_DEL && events & EPOLLEXCLUSIVE &&
@@ -255,6 +255,7 @@ const char *model_waited(struct model *m, int set, const struct epoll_event *got
 		wrong = check(m, w, e);
 	}
 	if (!wrong && known != count)
-		return count < 0 ? "epoll_wait failed" : "data that no watch has, or an event twice";
+		return count < 0 ? "epoll_wait failed"
+				 : "data that no watch has, or an event twice";
 	return wrong;
 }

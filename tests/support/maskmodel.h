@@ -56,8 +56,8 @@ struct model_target {
 };
 
 /* Each answers 0 or -errno. */
-int model_ctl(struct model *m, int op, int set, struct model_target t, uint32_t events,
-	uint64_t data);
+int model_ctl(
+	struct model *m, int op, int set, struct model_target t, uint32_t events, uint64_t data);
 
 /* Whether a set is readable: something in it would be reported. */
 enum model_answer model_readable(const struct model *m, int set);

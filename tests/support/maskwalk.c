@@ -4,207 +4,92 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-static unsigned below(struct walk *w, unsigned limit)
+static const char *expect(const char *what, long got, long want)
 {
-	return mask_below(&w->rng, limit);
-}
-
-static struct mate *anyone(struct walk *w)
-{
-	return &w->mate[below(w, (unsigned)w->mates)];
-}
-
-__attribute__((format(printf, 2, 3))) static void note(struct walk *w, const char *format, ...)
-{
-	va_list args;
-	va_start(args, format);
-	char *line = w->log[w->step % WALK_LOG];
-	int n = snprintf(line, sizeof(w->log[0]), "%ld: ", w->step);
-	vsnprintf(line + n, sizeof(w->log[0]) - (size_t)n, format, args);
-	va_end(args);
-}
-
-static void print_watches(const struct walk *w)
-{
-	for (int i = 0; i < MODEL_WATCHES; i++) {
-		const struct model_watch *m = &w->model.watch[i];
-		if (m->used)
-			fprintf(stderr,
-				"  set %d: fd %d, object %d, inner %d, interest %#x, flags %#x, "
-				"data %#jx%s, queued %d\n",
-				m->set, m->number, m->object, m->inner, m->interest, m->flags,
-				(uintmax_t)m->data, m->fired ? ", fired" : "", (int)m->queued);
-	}
-}
-
-static void wrong(struct walk *w, const char *what)
-{
-	long first = w->step < WALK_LOG ? 0 : w->step - WALK_LOG + 1;
-	for (long i = first; i <= w->step; i++)
-		fprintf(stderr, "%s\n", w->log[i % WALK_LOG]);
-	for (int i = 0; i < WALK_OBJECTS; i++)
-		fprintf(stderr, "  object %d: %#x\n", i, w->model.state[i]);
-	print_watches(w);
-	cr_assert_fail("seed %ju, step %ld: %s", (uintmax_t)w->seed, w->step, what);
-}
-
-static void expect(struct walk *w, const char *what, long got, long want)
-{
-	char text[120];
+	static char text[120];
 	if (got == want)
-		return;
+		return NULL;
 	snprintf(text, sizeof(text), "%s: %#lx instead of %#lx", what, got, want);
-	wrong(w, text);
+	return text;
 }
 
-/* The slot of an fd that is open; -1 where all are closed. */
-static int some_fd(struct walk *w)
+static struct mate *who(struct walk *w, const struct walk_op *op)
 {
-	unsigned from = below(w, WALK_FDS);
-	for (unsigned n = 0; n < WALK_FDS; n++) {
-		unsigned i = (from + n) % WALK_FDS;
-		if (w->fd[i] >= 0)
-			return (int)i;
-	}
-	return -1;
+	return &w->mate[op->who % (unsigned)w->mates];
 }
 
-static uint32_t some_events(struct walk *w)
+static const char *apply_write(struct walk *w, const struct walk_op *op)
 {
-	switch (below(w, 4)) {
-	case 0:
-		return 0;
-	case 1:
-		return 1U << below(w, 5);
-	default:
-		return below(w, MASK_STATES);
-	}
-}
-
-static uint32_t some_flags(struct walk *w)
-{
-	static const uint32_t flags[] = {
-		0, 0, EPOLLET, EPOLLET, EPOLLONESHOT, EPOLLET | EPOLLONESHOT};
-	return flags[below(w, 6)];
-}
-
-static void step_write(struct walk *w, int i)
-{
-	uint32_t events = some_events(w);
-	if (!below(w, 40))
-		events |= 32U << below(w, 27);
-	uint64_t data = mask_data(events, w->next_data++);
-	struct mate *m = anyone(w);
-	note(w, "%s writes %#x to fd %d (object %d)", mate_name(m->kind), events, w->fd[i],
-		w->object[i]);
+	int object = w->object[op->fd];
+	uint64_t data = mask_data(op->events, w->next_data++);
+	bool taken = model_write(&w->model, object, op->events, data);
 	struct mate_call call = {
-		.op = MATE_WRITE, .fd = w->fd[i], .events = events, .data = data};
-	bool taken = model_write(&w->model, w->object[i], events, data);
-	expect(w, "write", mate_do(m, call).ret, taken ? MASK_BYTES : -EINVAL);
+		.op = MATE_WRITE, .fd = w->fd[op->fd], .events = op->events, .data = data};
+	return expect("write", mate_do(who(w, op), call).ret, taken ? MASK_BYTES : -EINVAL);
 }
 
-static void step_read(struct walk *w, int i)
+static const char *apply_read(struct walk *w, const struct walk_op *op)
 {
-	struct mate *m = anyone(w);
-	note(w, "%s reads fd %d", mate_name(m->kind), w->fd[i]);
-	struct mate_reply r = mate_do(m, (struct mate_call){.op = MATE_READ, .fd = w->fd[i]});
-	expect(w, "read", r.ret, MASK_BYTES);
-	expect(w, "events", r.events, w->model.state[w->object[i]]);
-	expect(w, "data", (long)r.data, (long)w->model.data[w->object[i]]);
+	int object = w->object[op->fd];
+	struct mate_call call = {.op = MATE_READ, .fd = w->fd[op->fd]};
+	struct mate_reply r = mate_do(who(w, op), call);
+	const char *wrong = expect("read", r.ret, MASK_BYTES);
+	if (!wrong)
+		wrong = expect("events", r.events, w->model.state[object]);
+	if (!wrong)
+		wrong = expect("data", (long)r.data, (long)w->model.data[object]);
+	return wrong;
 }
 
-static void step_poll(struct walk *w, int i)
+static const char *apply_poll(struct walk *w, const struct walk_op *op)
 {
-	struct mate *m = anyone(w);
-	uint32_t interest = below(w, MASK_INTERESTS), state = w->model.state[w->object[i]];
-	enum mate_op op = MATE_POLL + below(w, 4);
-	note(w, "%s polls fd %d for %#x (%d)", mate_name(m->kind), w->fd[i], interest, (int)op);
-	struct mate_reply r =
-		mate_do(m, (struct mate_call){.op = op, .fd = w->fd[i], .events = interest});
-	if (op == MATE_POLL || op == MATE_PPOLL)
-		expect(w, "revents", r.events, model_poll(state, interest));
-	else
-		expect(w, "sets", r.events, model_select(state, interest));
+	uint32_t state = w->model.state[w->object[op->fd]];
+	struct mate_call call = {
+		.op = MATE_POLL + op->other, .fd = w->fd[op->fd], .events = op->events};
+	struct mate_reply r = mate_do(who(w, op), call);
+	if (call.op == MATE_POLL || call.op == MATE_PPOLL)
+		return expect("revents", r.events, model_poll(state, op->events));
+	return expect("sets", r.events, model_select(state, op->events));
 }
 
-static void control(struct walk *w, int set, int op, struct model_target t, uint32_t events)
+static const char *apply_ctl(struct walk *w, const struct walk_op *op)
 {
-	static const char *const names[] = {"", "ADD", "DEL", "MOD"};
-	struct mate *m = anyone(w);
+	bool nested = op->kind == WALK_CTL_SET;
+	struct model_target t = {nested ? w->set[op->other] : w->fd[op->fd],
+		nested ? -1 : w->object[op->fd], nested ? op->other : -1};
 	uint64_t data = w->next_data++ * UINT64_C(0x123456789abcdef1);
-	note(w, "%s: set %d %s fd %d (object %d, inner %d), %#x, %#jx", mate_name(m->kind), set,
-		names[op], t.number, t.object, t.inner, events, (uintmax_t)data);
-	long want = model_ctl(&w->model, op, set, t, events, data);
 	struct mate_call call = {.op = MATE_CTL,
-		.ctl = op,
-		.set = w->set[set],
+		.ctl = op->ctl,
+		.set = w->set[op->set],
 		.fd = t.number,
-		.events = events,
+		.events = op->events,
 		.data = data};
-	expect(w, "epoll_ctl", mate_do(m, call).ret, want);
+	long want = model_ctl(&w->model, op->ctl, op->set, t, op->events, data);
+	return expect("epoll_ctl", mate_do(who(w, op), call).ret, want);
 }
 
-static bool is_watched(const struct walk *w, int set, int number, int object)
+static const char *apply_wait(struct walk *w, const struct walk_op *op)
 {
-	for (int i = 0; i < MODEL_WATCHES; i++) {
-		const struct model_watch *m = &w->model.watch[i];
-		if (m->used && m->set == set && m->number == number && m->object == object)
-			return true;
-	}
-	return false;
+	struct mate_call call = {.op = MATE_WAIT, .fd = w->set[op->set]};
+	struct mate_reply r = mate_do(who(w, op), call);
+	return model_waited(&w->model, op->set, r.got, (int)r.ret);
 }
 
-static void step_ctl(struct walk *w, int i)
+static const char *apply_poll_set(struct walk *w, const struct walk_op *op)
 {
-	static const int ops[] = {EPOLL_CTL_MOD, EPOLL_CTL_MOD, EPOLL_CTL_MOD, EPOLL_CTL_DEL};
-	int set = (int)below(w, WALK_SETS);
-	struct model_target t = {w->fd[i], w->object[i], -1};
-	int op = is_watched(w, set, t.number, t.object) ? ops[below(w, 4)] : EPOLL_CTL_ADD;
-	uint32_t events = below(w, MASK_INTERESTS) | some_flags(w);
-	if (!below(w, 30))
-		op = 1 + (int)below(w, 3);
-	if (w->rules & WALK_EXCLUSIVE && !below(w, 4))
-		events = (events & ~(uint32_t)EPOLLONESHOT) | EPOLLEXCLUSIVE;
-	control(w, set, op, t, events);
+	struct mate_call call = {.op = MATE_POLL, .fd = w->set[op->set], .events = 7};
+	enum model_answer want = model_readable(&w->model, op->set);
+	uint32_t got = mate_do(who(w, op), call).events;
+	if (want == MODEL_MAYBE)
+		return NULL;
+	return expect("revents of a set", got, want == MODEL_YES ? EPOLLIN : 0);
 }
 
-static void step_nested_mod(struct walk *w)
-{
-	static const int pairs[][2] = {{4, 3}, {4, 1}, {4, 0}};
-	unsigned p = below(w, 3);
-	struct model_target t = {w->set[pairs[p][1]], -1, pairs[p][1]};
-	control(w, pairs[p][0], EPOLL_CTL_MOD, t, below(w, MASK_INTERESTS) | some_flags(w));
-}
-
-static void step_wait(struct walk *w)
-{
-	struct mate *m = anyone(w);
-	int set = (int)below(w, WALK_SETS);
-	note(w, "%s waits on set %d", mate_name(m->kind), set);
-	struct mate_reply r = mate_do(m, (struct mate_call){.op = MATE_WAIT, .fd = w->set[set]});
-	const char *difference = model_waited(&w->model, set, r.got, (int)r.ret);
-	if (difference)
-		wrong(w, difference);
-}
-
-static void step_poll_set(struct walk *w)
-{
-	struct mate *m = anyone(w);
-	int set = (int)below(w, WALK_SETS);
-	note(w, "%s polls set %d", mate_name(m->kind), set);
-	struct mate_call call = {.op = MATE_POLL, .fd = w->set[set], .events = 7};
-	enum model_answer want = model_readable(&w->model, set);
-	uint32_t got = mate_do(m, call).events;
-	if (want != MODEL_MAYBE)
-		expect(w, "revents of a set", got, want == MODEL_YES ? EPOLLIN : 0);
-}
-
-static int fds_of(const struct walk *w, int object)
+int walk_fds_of(const struct walk *w, int object)
 {
 	int count = 0;
 	for (int i = 0; i < WALK_FDS; i++)
@@ -212,39 +97,7 @@ static int fds_of(const struct walk *w, int object)
 	return count;
 }
 
-static void open_at(struct walk *w, int i, int object)
-{
-	w->fd[i] = mask_open(0);
-	w->object[i] = object;
-}
-
-/* Closes one fd, or copies one to a slot that is free; an object that is gone comes anew. */
-static void step_life(struct walk *w)
-{
-	int i = (int)below(w, WALK_FDS), from = some_fd(w);
-	if (w->fd[i] >= 0) {
-		int object = w->object[i];
-		note(w, "fd %d (object %d) is closed", w->fd[i], object);
-		mask_close(w->fd[i]);
-		w->fd[i] = -1;
-		if (!fds_of(w, object))
-			model_forget(&w->model, object);
-		return;
-	}
-	for (int object = 0; object < WALK_OBJECTS; object++) {
-		if (!fds_of(w, object)) {
-			open_at(w, i, object);
-			note(w, "fd %d is a new object %d", w->fd[i], object);
-			return;
-		}
-	}
-	w->fd[i] = dup(w->fd[from]);
-	w->object[i] = w->object[from];
-	note(w, "fd %d is a copy of %d (object %d)", w->fd[i], w->fd[from], w->object[i]);
-}
-
-/* The number of watches is bounded, as are the events that one call can give. */
-static bool set_is_full(const struct walk *w)
+bool walk_is_full(const struct walk *w)
 {
 	int count[WALK_SETS] = {0};
 	for (int i = 0; i < MODEL_WATCHES; i++) {
@@ -254,66 +107,156 @@ static bool set_is_full(const struct walk *w)
 	return false;
 }
 
-/* Watches through numbers that are closed cannot be told apart from new ones any more: here they
- * go, with all copies. */
-static void thin_out(struct walk *w)
+bool walk_is_watched(const struct walk *w, int set, int slot)
+{
+	for (int i = 0; i < MODEL_WATCHES; i++) {
+		const struct model_watch *m = &w->model.watch[i];
+		if (m->used && m->set == set && m->number == w->fd[slot] &&
+			m->object == w->object[slot])
+			return true;
+	}
+	return false;
+}
+
+static void close_slot(struct walk *w, int slot)
+{
+	mask_close(w->fd[slot]);
+	w->fd[slot] = -1;
+	if (!walk_fds_of(w, w->object[slot]))
+		model_forget(&w->model, w->object[slot]);
+}
+
+static void close_all(struct walk *w)
 {
 	for (int i = 0; i < WALK_FDS; i++) {
-		if (w->fd[i] < 0)
-			continue;
-		note(w, "all are closed: fd %d", w->fd[i]);
-		mask_close(w->fd[i]);
-		w->fd[i] = -1;
-	}
-	for (int object = 0; object < WALK_OBJECTS; object++) {
-		model_forget(&w->model, object);
-		open_at(w, object, object);
+		if (w->fd[i] >= 0)
+			close_slot(w, i);
 	}
 }
 
-static void one_step(struct walk *w)
+static void open_new(struct walk *w, int slot, int object)
 {
-	unsigned what = below(w, 100);
-	int i = some_fd(w);
-	if (w->rules & WALK_LIFE && (what < 8 || i < 0))
-		step_life(w);
-	else if (what < 38)
-		step_write(w, i);
-	else if (what < 58)
-		step_ctl(w, i);
-	else if (what < 62)
-		step_nested_mod(w);
-	else if (what < 85)
-		step_wait(w);
-	else if (what < 89)
-		step_poll_set(w);
-	else if (what < 96)
-		step_poll(w, i);
-	else
-		step_read(w, i);
+	if (w->fd[slot] >= 0 || walk_fds_of(w, object))
+		return;
+	w->fd[slot] = mask_open(0);
+	w->object[slot] = object;
 }
 
-void walk_on(struct walk *w, long steps)
+static void copy_slot(struct walk *w, int slot, int from)
 {
-	for (long end = w->step + steps; w->step < end; w->step++) {
-		if (w->rules & WALK_LIFE && set_is_full(w))
-			thin_out(w);
-		one_step(w);
+	if (w->fd[slot] >= 0 || w->fd[from] < 0)
+		return;
+	w->fd[slot] = dup(w->fd[from]);
+	w->object[slot] = w->object[from];
+}
+
+static const char *apply_life(struct walk *w, const struct walk_op *op)
+{
+	switch (op->kind) {
+	case WALK_CLOSE:
+		close_slot(w, op->fd);
+		break;
+	case WALK_COPY:
+		copy_slot(w, op->fd, op->other);
+		break;
+	case WALK_NEW:
+		open_new(w, op->fd, op->other);
+		break;
+	case WALK_CLOSE_ALL:
+		close_all(w);
+		break;
+	default:
+		w->mate[w->mates++] = mate_start((enum mate_kind)op->other);
+	}
+	return NULL;
+}
+
+const char *walk_apply(struct walk *w, const struct walk_op *op)
+{
+	static const char *(*const on_fd[])(struct walk *, const struct walk_op *) = {
+		[WALK_WRITE] = apply_write,
+		[WALK_READ] = apply_read,
+		[WALK_POLL] = apply_poll,
+		[WALK_CTL] = apply_ctl,
+		[WALK_CLOSE] = apply_life,
+	};
+	static const char *(*const others[])(struct walk *, const struct walk_op *) = {
+		[WALK_CTL_SET] = apply_ctl,
+		[WALK_WAIT] = apply_wait,
+		[WALK_POLL_SET] = apply_poll_set,
+		[WALK_COPY] = apply_life,
+		[WALK_NEW] = apply_life,
+		[WALK_CLOSE_ALL] = apply_life,
+		[WALK_JOIN] = apply_life,
+	};
+	if (op->kind >= sizeof(on_fd) / sizeof(*on_fd) || !on_fd[op->kind])
+		return others[op->kind](w, op);
+	return w->fd[op->fd] < 0 ? NULL : on_fd[op->kind](w, op);
+}
+
+void walk_describe(const struct walk_op *op, char *text, size_t size)
+{
+	static const char *const ctl[] = {"", "ADD", "DEL", "MOD"};
+	static const char *const polls[] = {"poll", "ppoll", "select", "pselect"};
+	int n = snprintf(text, size, "%u: ", op->who);
+	text += n;
+	size -= (size_t)n;
+	switch (op->kind) {
+	case WALK_WRITE:
+		snprintf(text, size, "write %#x to fd %d", op->events, op->fd);
+		break;
+	case WALK_READ:
+		snprintf(text, size, "read fd %d", op->fd);
+		break;
+	case WALK_POLL:
+		snprintf(text, size, "%s fd %d for %#x", polls[op->other], op->fd, op->events);
+		break;
+	case WALK_CTL:
+		snprintf(text, size, "set %d: %s fd %d, %#x", op->set, ctl[op->ctl], op->fd,
+			op->events);
+		break;
+	case WALK_CTL_SET:
+		snprintf(text, size, "set %d: %s set %d, %#x", op->set, ctl[op->ctl], op->other,
+			op->events);
+		break;
+	case WALK_WAIT:
+		snprintf(text, size, "epoll_wait on set %d", op->set);
+		break;
+	case WALK_POLL_SET:
+		snprintf(text, size, "poll set %d", op->set);
+		break;
+	case WALK_CLOSE:
+		snprintf(text, size, "close fd %d", op->fd);
+		break;
+	case WALK_COPY:
+		snprintf(text, size, "fd %d is a copy of fd %d", op->fd, op->other);
+		break;
+	case WALK_NEW:
+		snprintf(text, size, "fd %d is a new eventfd", op->fd);
+		break;
+	case WALK_CLOSE_ALL:
+		snprintf(text, size, "close all fds");
+		break;
+	case WALK_JOIN:
+		snprintf(text, size, "%s joins", mate_name((enum mate_kind)op->other));
 	}
 }
 
 static void nest(struct walk *w, int outer, int inner, uint32_t events)
 {
-	struct model_target t = {w->set[inner], -1, inner};
-	control(w, outer, EPOLL_CTL_ADD, t, events);
+	struct walk_op op = {.kind = WALK_CTL_SET,
+		.set = outer,
+		.ctl = EPOLL_CTL_ADD,
+		.other = inner,
+		.events = events};
+	const char *wrong = walk_apply(w, &op);
+	if (wrong)
+		cr_assert_fail("%s", wrong);
 }
 
-void walk_start(struct walk *w, uint64_t seed, unsigned rules)
+void walk_start(struct walk *w)
 {
 	memset(w, 0, sizeof(*w));
-	w->seed = seed;
-	w->rng = seed * 2654435761U + 88172645463325252U;
-	w->rules = rules;
 	w->next_data = 1;
 	w->model.vague = mask_by_kernel();
 	w->mate[0] = mate_start(MATE_SELF);
@@ -331,19 +274,11 @@ void walk_start(struct walk *w, uint64_t seed, unsigned rules)
 	nest(w, 4, 0, EPOLLIN | EPOLLONESHOT);
 }
 
-void walk_join(struct walk *w, enum mate_kind kind)
-{
-	w->mate[w->mates++] = mate_start(kind);
-}
-
 void walk_end(struct walk *w)
 {
 	for (int i = 0; i < w->mates; i++)
 		mate_end(&w->mate[i]);
 	for (int i = 0; i < WALK_SETS; i++)
 		close(w->set[i]);
-	for (int i = 0; i < WALK_FDS; i++) {
-		if (w->fd[i] >= 0)
-			mask_close(w->fd[i]);
-	}
+	close_all(w);
 }

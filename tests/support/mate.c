@@ -315,8 +315,7 @@ bool mate_answered(const struct mate *m)
 
 struct mate_reply mate_answer(struct mate *m)
 {
-	if (m->kind != MATE_SELF &&
-		recv(m->sock, &m->said, sizeof(m->said), 0) != sizeof(m->said))
+	if (m->kind != MATE_SELF && recv(m->sock, &m->said, sizeof(m->said), 0) != sizeof(m->said))
 		cr_assert_fail("%s does not answer", mate_name(m->kind));
 	return m->said;
 }

@@ -13,8 +13,8 @@ enum mate_kind {
 	MATE_SELF,
 	MATE_THREAD,
 	MATE_FORKED,
-	MATE_EXECED, /* this program anew, with the fds that are not close-on-exec */
-	MATE_PEER,   /* a child that has no fd but those it is sent */
+	MATE_EXECED,   /* this program anew, with the fds that are not close-on-exec */
+	MATE_PEER,     /* a child that has no fd but those it is sent */
 	MATE_STRANGER, /* the same as another program */
 	MATE_KINDS,
 };
