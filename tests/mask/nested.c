@@ -60,9 +60,11 @@ Test(mask_nested, watches_of_other_interests_elsewhere_change_nothing)
 		int elsewhere = mask_watch(copy, other | EPOLLET, 3);
 		for (uint32_t state = 0; state < MASK_STATES; state++) {
 			mask_set(fd, state);
-			expect_readable(inner, outer, model_wakes(state, interest), state, interest);
+			expect_readable(
+				inner, outer, model_wakes(state, interest), state, interest);
 			cr_assert_eq(mask_event(elsewhere, NULL), model_poll(state, other));
-			expect_readable(inner, outer, model_wakes(state, interest), state, interest);
+			expect_readable(
+				inner, outer, model_wakes(state, interest), state, interest);
 		}
 		close(outer);
 		close(elsewhere);

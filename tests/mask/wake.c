@@ -200,8 +200,8 @@ Test(mask_wake, an_edge_by_the_same_state_once_more)
 /* select for PRI alone goes on sleeping where the eventfd hangs up or fails. */
 Test(mask_wake, select_for_exceptions_sleeps_through_HUP_and_ERR)
 {
-	static const uint32_t states[] = {EPOLLHUP, EPOLLERR, EPOLLHUP | EPOLLERR,
-		EPOLLIN | EPOLLOUT | EPOLLHUP | EPOLLERR};
+	static const uint32_t states[] = {
+		EPOLLHUP, EPOLLERR, EPOLLHUP | EPOLLERR, EPOLLIN | EPOLLOUT | EPOLLHUP | EPOLLERR};
 	int fd = mask_open(0);
 	struct sleeper s = {.mate = mate_start(MATE_FORKED), .interest = SELECT_EXCEPT, .fd = fd};
 	for (s.call = BY_SELECT; s.call <= BY_PSELECT; s.call++) {
@@ -349,7 +349,8 @@ Test(mask_wake_many, two_asleep_in_one_set)
 		mate_ask_asleep(&b, call);
 		mask_set(fd, EPOLLPRI);
 		if (edge) {
-			struct mate *first = first_to_answer(&a, &b), *second = first == &a ? &b : &a;
+			struct mate *first = first_to_answer(&a, &b),
+				    *second = first == &a ? &b : &a;
 			cr_assert_eq(mate_answer(first).events, EPOLLPRI);
 			cr_assert(mate_sleeps(second));
 			mask_set(fd, EPOLLPRI);
