@@ -63,6 +63,18 @@ suite() {
 	binary "$1" asan "${sanitizers[@]}" "$build/asan/tests/suite/$1"
 }
 
+# No kernel has EFD_MASK: files of maskfs stand in there, where one can be mounted. What they cannot be is left out.
+mask() {
+	local plain=$build/tests/mask/$1
+	case $1,$maskfs in
+	mask_io,* | mask_vector,* | mask_names,* | *,no) ;;
+	*) binary "$1" kernel "$build/tests/maskfs" "$base/mask" "$plain" ;;
+	esac
+	binary "$1" shim env LD_PRELOAD="$lib" "$plain"
+	binary "$1" mirror env LD_PRELOAD="$lib" EFDSHIM_MIRROR=always EFDSHIM_DIR="$base/state" "$plain"
+	binary "$1" asan "${sanitizers[@]}" "$build/asan/tests/mask/$1"
+}
+
 unit() {
 	local plain=$build/tests/unit/$1
 	binary "$1" unit env EFDSHIM_DIR="$base/state" "$plain"
@@ -105,13 +117,16 @@ sanitizers=(env "EFDSHIM_DIR=$base/state" "ASAN_OPTIONS=use_sigaltstack=0:log_pa
 	"LSAN_OPTIONS=suppressions=$here/lsan.supp:print_suppressions=0" "UBSAN_OPTIONS=log_path=$base/findings/ubsan:print_stacktrace=1")
 valgrind=no
 "$here/need.sh" valgrind && valgrind=yes
+maskfs=no
+mkdir "$base/mask" && "$build/tests/maskfs" "$base/mask" true 2>/dev/null && maskfs=yes
 
-for source in "$here"/suite/*.c "$here"/unit/*.c; do
+for source in "$here"/suite/*.c "$here"/mask/*.c "$here"/unit/*.c; do
 	name=$(basename "$source" .c)
 	# shellcheck disable=SC2053 # the pattern is meant as one
 	[[ -e $source && $name == $only ]] || continue
 	case $source in
 	*/suite/*) suite "$name" ;;
+	*/mask/*) mask "$name" ;;
 	*) unit "$name" ;;
 	esac
 done

@@ -107,11 +107,11 @@ static struct walk_op choose(struct dice *d, const struct walk *w)
 		op.events = some_events(d);
 	} else if (what < 58) {
 		op = choose_ctl(d, w, op);
-	} else if (what < 62) {
+	} else if (what < 62 && d->rules & WALK_NESTED) {
 		op = choose_nested(d, op);
 	} else if (what < 85) {
 		op.kind = WALK_WAIT;
-	} else if (what < 89) {
+	} else if (what < 89 && d->rules & WALK_NESTED) {
 		op.kind = WALK_POLL_SET;
 	} else if (what < 96) {
 		op.kind = WALK_POLL;
@@ -191,7 +191,9 @@ void walk_check(uint64_t seed, unsigned rules, int steps, const enum mate_kind *
 	int n = 0, joined = 0;
 	walk_start(&w);
 	while (n < steps && !wrong) {
-		if (joined < count && n == steps / 3 * joined)
+		if (!n && rules & WALK_NESTED)
+			ops[n] = (struct walk_op){.kind = WALK_NEST};
+		else if (joined < count && n == 1 + steps / 3 * joined)
 			ops[n] =
 				(struct walk_op){.kind = WALK_JOIN, .other = (int)others[joined++]};
 		else

@@ -11,6 +11,7 @@ enum { WALK_OBJECTS = 3, WALK_FDS = 8, WALK_SETS = 5, WALK_MATES = 3 };
 enum walk_rules {
 	WALK_LIFE = 1,	    /* fds are copied, closed and made anew on the way */
 	WALK_EXCLUSIVE = 2, /* some watches are EPOLLEXCLUSIVE */
+	WALK_NESTED = 4,    /* sets watch sets, and are polled */
 };
 
 enum walk_kind {
@@ -25,6 +26,7 @@ enum walk_kind {
 	WALK_COPY,
 	WALK_NEW,
 	WALK_CLOSE_ALL,
+	WALK_NEST, /* the sets are put into one another */
 	WALK_JOIN, /* another one takes part, with what there is by now */
 };
 
