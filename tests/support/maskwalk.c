@@ -215,45 +215,50 @@ const char *walk_apply(struct walk *w, const struct walk_op *op)
 	return w->fd[op->fd] < 0 ? NULL : on_fd[op->kind](w, op);
 }
 
-void walk_describe(const struct walk_op *op, char *text, size_t size)
+static void describe_fd(const struct walk_op *op, char *text, size_t size)
 {
-	static const char *const ctl[] = {"", "ADD", "DEL", "MOD"};
 	static const char *const polls[] = {"poll", "ppoll", "select", "pselect"};
-	int n = snprintf(text, size, "%u: ", op->who);
-	text += n;
-	size -= (size_t)n;
 	switch (op->kind) {
 	case WALK_WRITE:
 		snprintf(text, size, "write %#x to fd %d", op->events, op->fd);
 		break;
-	case WALK_READ:
-		snprintf(text, size, "read fd %d", op->fd);
-		break;
 	case WALK_POLL:
 		snprintf(text, size, "%s fd %d for %#x", polls[op->other], op->fd, op->events);
-		break;
-	case WALK_CTL:
-		snprintf(text, size, "set %d: %s fd %d, %#x", op->set, ctl[op->ctl], op->fd,
-			op->events);
-		break;
-	case WALK_CTL_SET:
-		snprintf(text, size, "set %d: %s set %d, %#x", op->set, ctl[op->ctl], op->other,
-			op->events);
-		break;
-	case WALK_WAIT:
-		snprintf(text, size, "epoll_wait on set %d", op->set);
-		break;
-	case WALK_POLL_SET:
-		snprintf(text, size, "poll set %d", op->set);
-		break;
-	case WALK_CLOSE:
-		snprintf(text, size, "close fd %d", op->fd);
 		break;
 	case WALK_COPY:
 		snprintf(text, size, "fd %d is a copy of fd %d", op->fd, op->other);
 		break;
 	case WALK_NEW:
 		snprintf(text, size, "fd %d is a new eventfd", op->fd);
+		break;
+	default:
+		snprintf(text, size, "%s fd %d", op->kind == WALK_READ ? "read" : "close", op->fd);
+	}
+}
+
+static void describe_set(const struct walk_op *op, char *text, size_t size)
+{
+	static const char *const ctl[] = {"", "ADD", "DEL", "MOD"};
+	bool nested = op->kind == WALK_CTL_SET;
+	if (op->kind == WALK_CTL || nested)
+		snprintf(text, size, "set %d: %s %s %d, %#x", op->set, ctl[op->ctl],
+			nested ? "set" : "fd", nested ? op->other : op->fd, op->events);
+	else
+		snprintf(text, size, "%s set %d", op->kind == WALK_WAIT ? "epoll_wait on" : "poll",
+			op->set);
+}
+
+void walk_describe(const struct walk_op *op, char *text, size_t size)
+{
+	int n = snprintf(text, size, "%u: ", op->who);
+	text += n;
+	size -= (size_t)n;
+	switch (op->kind) {
+	case WALK_CTL:
+	case WALK_CTL_SET:
+	case WALK_WAIT:
+	case WALK_POLL_SET:
+		describe_set(op, text, size);
 		break;
 	case WALK_CLOSE_ALL:
 		snprintf(text, size, "close all fds");
@@ -263,6 +268,9 @@ void walk_describe(const struct walk_op *op, char *text, size_t size)
 		break;
 	case WALK_JOIN:
 		snprintf(text, size, "%s joins", mate_name((enum mate_kind)op->other));
+		break;
+	default:
+		describe_fd(op, text, size);
 	}
 }
 

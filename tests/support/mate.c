@@ -338,10 +338,12 @@ bool mate_sleeps(struct mate *m)
 void mate_ask_asleep(struct mate *m, struct mate_call call)
 {
 	mate_ask(m, call);
-	if (!mate_sleeps(m))
-		cr_assert_fail("%s: call %d on fd %d for %#x does not block: %ld, %#x",
-			mate_name(m->kind), (int)call.op, call.fd, call.events, mate_answer(m).ret,
-			m->said.events);
+	if (mate_sleeps(m))
+		return;
+	struct mate_reply r = mate_answer(m);
+	cr_assert_fail("%s: call %d on fd %d for %#x does not block: %ld, %#x, data %#jx",
+		mate_name(m->kind), (int)call.op, call.fd, call.events, r.ret, r.events,
+		(uintmax_t)r.data);
 }
 
 static struct mate_reply good(struct mate *m, struct mate_call call, long from, long to)
