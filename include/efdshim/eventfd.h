@@ -45,8 +45,13 @@ struct efd_mask {
 } __attribute__((packed));
 
 /* The library's version ("0.1.0"), a constant string. Weak: without the library the name is NULL,
- * so `if (efdshim_version)` tells whether it is there. */
+ * so `if (efdshim_version)` tells whether it is there. (The linker settles weak names of programs
+ * that clang compiled without -fpie or -fpic: there the name is always NULL; ask eventfd().) */
+#if defined(__GNUC__) && !defined(__clang__)
+const char *efdshim_version(void) __attribute__((weak, noplt));
+#else
 const char *efdshim_version(void) __attribute__((weak));
+#endif
 
 #ifdef __cplusplus
 }

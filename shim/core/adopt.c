@@ -103,28 +103,39 @@ static void take_in(int fd)
 		mirror_watch(&ref, CLASS_IN, false);
 }
 
-int adopt_number(int fd)
-{
-	if (fd < 0 || process_borrows_memory())
-		return fd;
-	fdtable_drop(fd);
-	take_in(fd);
-	return fd;
-}
-
-/* A set that came along may hold watches that the next image needs too. */
-static void take_in_inherited(int fd)
+static bool is_set(int fd)
 {
 	static const char set[] = "anon_inode:[eventpoll]";
 	char target[LINK_BYTES];
 	struct stat st;
 
-	if (raw_syscall3(SYS_fstat, fd, (long)&st, 0))
-		return;
-	if (S_ISFIFO(st.st_mode))
-		take_in(fd);
-	else if (!(st.st_mode & S_IFMT) && link_of(fd, target) > 0 && !strcmp(target, set))
+	return !raw_syscall3(SYS_fstat, fd, (long)&st, 0) && !(st.st_mode & S_IFMT) &&
+	       link_of(fd, target) > 0 && !strcmp(target, set);
+}
+
+/* A set that came along may hold watches of objects that this process has no fd of. */
+static void take_in_set(int fd)
+{
+	config_load();
+	if (!object_prepare())
 		setid_of(fd);
+}
+
+static void take_in_any(int fd)
+{
+	if (is_set(fd))
+		take_in_set(fd);
+	else
+		take_in(fd);
+}
+
+int adopt_number(int fd)
+{
+	if (fd < 0 || process_borrows_memory())
+		return fd;
+	fdtable_drop(fd);
+	take_in_any(fd);
+	return fd;
 }
 
 static bool take_in_listed(int list)
@@ -138,7 +149,7 @@ static bool take_in_listed(int list)
 		int fd = text_parse_int(&name);
 
 		if (fd >= 0 && fd != list)
-			take_in_inherited(fd);
+			take_in_any(fd);
 		at += entry->length;
 	}
 	return n > 0;

@@ -2,10 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 
 #include "core/classfd.h"
 #include "core/eager.h"
+#include "core/local.h"
+#include "core/maskwatch.h"
 #include "core/mirror.h"
 #include "core/object.h"
 #include "core/setid.h"
@@ -23,8 +24,12 @@ int classwatch_control(int epfd, int op, int fd, uint32_t events, uint64_t data)
 	return -raw_epoll_ctl(epfd, op, fd, &event);
 }
 
-/* Takes the watch out of the kernel and forgets it. */
-static void drop(int epfd, uint64_t cookie, const struct watch *watch)
+bool classwatch_must_share(int epfd, const struct fdref *ref)
+{
+	return setid_shared(epfd) || local_of(ref->slot)->forks != setid_forks();
+}
+
+void classwatch_leave(int epfd, uint64_t cookie, const struct watch *watch)
 {
 	classwatch_control(epfd, EPOLL_CTL_DEL, watch->class_fd, 0, 0);
 	watch_remove(cookie);
@@ -39,10 +44,10 @@ static bool dropped(const struct watch *watch, int epfd)
 void classwatch_drop(int epfd, const struct fdref *ref)
 {
 	struct watch watch;
-	uint64_t cookie = watch_find(ref->object, setid_of(epfd), ref->fd, &watch);
+	uint64_t cookie = watch_find(ref->object, setid_key(epfd), ref->fd, &watch);
 
 	if (cookie) {
-		drop(epfd, cookie, &watch);
+		classwatch_leave(epfd, cookie, &watch);
 		return;
 	}
 	if (!setid_strange(epfd))
@@ -93,6 +98,21 @@ static int register_class(int epfd, const struct fdref *ref, unsigned class, str
 	return err;
 }
 
+int classwatch_join(
+	int epfd, const struct fdref *ref, const struct epoll_event *event, unsigned class)
+{
+	struct watch watch = {
+		.set = setid_key(epfd),
+		.data = event->data.u64,
+		.slot = ref->slot,
+		.generation = ref->generation,
+		.events = event->events,
+		.fd = ref->fd,
+	};
+
+	return register_class(epfd, ref, class, &watch);
+}
+
 static uint32_t kernel_events(const struct fdref *ref, uint32_t events)
 {
 	return events & (FLAG_BITS | slot_possible(ref->object));
@@ -104,20 +124,12 @@ int classwatch_set(
 	int epfd, int op, const struct fdref *ref, const struct epoll_event *event, unsigned class)
 {
 	uint32_t anchor = event->events & EPOLLEXCLUSIVE;
-	struct watch watch = {
-		.data = event->data.u64,
-		.slot = ref->slot,
-		.generation = ref->generation,
-		.events = event->events,
-		.fd = ref->fd,
-	};
 	int err = classwatch_control(epfd, op, ref->fd, anchor, 0);
 
 	if (err)
 		return err;
-	watch.set = setid_of(epfd);
 	classwatch_drop(epfd, ref);
-	if (!register_class(epfd, ref, class, &watch))
+	if (!classwatch_join(epfd, ref, event, class))
 		return 0;
 	/* no fd or no record is left: the own FIFO serves, all but exactly */
 	mirror_watch_out_edges(ref);
@@ -138,13 +150,14 @@ static void demote(int epfd, const struct fdref *ref, const struct watch *watch,
 	} else {
 		classwatch_control(epfd, EPOLL_CTL_MOD, ref->fd, events, watch->data);
 	}
-	drop(epfd, cookie, watch);
+	classwatch_leave(epfd, cookie, watch);
 }
 
 void classwatch_share(int epfd)
 {
-	uint64_t set = setid_share(epfd);
+	uint64_t set = setid_key(epfd);
 
+	setid_share(epfd);
 	eager_all();
 	for (uint32_t i = 0; i < fdtable_top() && watch_any(); i++) {
 		struct watch watch;
@@ -152,11 +165,12 @@ void classwatch_share(int epfd)
 		int fd = (int)i;
 		uint64_t cookie;
 
-		if (!object_is(&fd, &ref) || !atomic_load(&ref.object->watches) ||
-			slot_is_mask(ref.object)) /* whose watches are on its own FIFO anyway */
+		if (!object_is(&fd, &ref) || !atomic_load(&ref.object->watches))
 			continue;
 		cookie = watch_find(ref.object, set, fd, &watch);
-		if (cookie)
+		if (cookie && slot_is_mask(ref.object))
+			maskwatch_share(epfd, &ref, &watch, cookie);
+		else if (cookie)
 			demote(epfd, &ref, &watch, cookie);
 	}
 }
@@ -164,7 +178,7 @@ void classwatch_share(int epfd)
 /* Of a set that came from the image before, every watch may be one. */
 static bool kept(const struct watch *watch, int epfd)
 {
-	if (watch->class_fd >= 0 && (setid_strange(epfd) || watch->set == fdtable_epoll_id(epfd)))
+	if (watch->class_fd >= 0 && (setid_strange(epfd) || watch->set == setid_key(epfd)))
 		raw_fcntl(watch->class_fd, F_SETFD, 0);
 	return false;
 }

@@ -3,6 +3,7 @@
 #ifndef EFDSHIM_CORE_CLASSWATCH_H
 #define EFDSHIM_CORE_CLASSWATCH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/fdtable.h"
@@ -10,6 +11,18 @@
 
 /* epoll_ctl(2); 0 or an errno value. */
 int classwatch_control(int epfd, int op, int fd, uint32_t events, uint64_t data);
+
+/* The class FIFO is this process's to open. Where others have the set or the object too, they must
+ * be able to change the watch, to poke, and to go on when this process is gone: the object's own
+ * FIFO serves all. */
+bool classwatch_must_share(int epfd, const struct fdref *ref);
+
+/* The own FIFO is in the set with an empty interest: adds the watch proper. 0 or an errno value. */
+int classwatch_join(
+	int epfd, const struct fdref *ref, const struct epoll_event *event, unsigned class);
+
+/* Takes the watch out of the kernel and forgets it. */
+void classwatch_leave(int epfd, uint64_t cookie, const struct watch *watch);
 
 /* EPOLL_CTL_ADD or _MOD of a fake fd whose interest belongs to `class`; 0 or an errno value. */
 int classwatch_set(

@@ -10,7 +10,6 @@
 #include "core/mirror.h"
 #include "core/nested.h"
 #include "core/object.h"
-#include "core/local.h"
 #include "core/setid.h"
 #include "core/stats.h"
 #include "core/timeout.h"
@@ -37,14 +36,6 @@ struct change {
 	unsigned class;
 };
 
-/* The class FIFO is this process's to open. Where others have the set or the object too, they must
- * be able to change the watch, to poke, and to go on when this process is gone: the object's own
- * FIFO serves all. */
-static bool must_share(int epfd, const struct fdref *ref)
-{
-	return setid_shared(epfd) || local_of(ref->slot)->forks != setid_forks();
-}
-
 static int change_own_watch(const struct change *change)
 {
 	const struct fdref *ref = change->ref;
@@ -62,7 +53,7 @@ static void edges_for(const struct fdref *ref)
 {
 	uint32_t watched = atomic_load(&ref->object->watched);
 
-	atomic_fetch_or(&ref->object->watched, (watched & 0xff) << WATCHED_EDGE);
+	atomic_fetch_or(&ref->object->watched, (watched & CLASSES_MASK) << WATCHED_EDGE);
 	if (watched & WATCHED_OUT)
 		mirror_watch_out_edges(ref);
 }
@@ -159,7 +150,7 @@ struct outcome epollset_ctl(
 			epfd, op, ref, &change.event, nested_needs_edges(fdtable_epoll_id(epfd))));
 	change.class = slot_class(ref->object, change.event.events);
 	if (change.class > CLASS_IN &&
-		(must_share(epfd, ref) ||
+		(classwatch_must_share(epfd, ref) ||
 			classfd_get(ref->slot, ref->generation, change.class) < 0))
 		change.class = CLASS_IN;
 	err = mirrored(&change) ? 0 : start_watch(&change);
@@ -188,7 +179,6 @@ static uint32_t current_events(const struct watch *watch, struct slot *slot)
 	return state;
 }
 
-/* The object lives as long as a file that is in the set is open. */
 static bool report_mask(int epfd, struct epoll_event *event, const struct watch *watch)
 {
 	event->events = maskwatch_events(epfd, watch, event->data.u64);
@@ -212,12 +202,13 @@ static bool translate(int epfd, struct epoll_event *event)
 		break;
 	}
 	slot = slotpool_slot(watch.slot);
-	if (slot && slot_is_mask(slot))
-		return report_mask(epfd, event, &watch);
-	if (!slot || !object_still_open(watch.slot, watch.generation)) {
+	/* an own FIFO is in the set as long as it is open */
+	if (!slot || (!watch.own && !object_still_open(watch.slot, watch.generation))) {
 		classwatch_end(epfd, &watch, event->data.u64);
 		return false;
 	}
+	if (slot_is_mask(slot))
+		return report_mask(epfd, event, &watch);
 	event->events = current_events(&watch, slot);
 	if (!event->events) {
 		if (watch.events & EPOLLONESHOT) /* the kernel has disarmed it for nothing */

@@ -1,12 +1,15 @@
 #include "core/maskwatch.h"
 
 #include <errno.h>
+#include <stddef.h>
 
+#include "core/classfd.h"
 #include "core/classwatch.h"
 #include "core/eager.h"
 #include "core/mirror.h"
 #include "core/object.h"
 #include "core/setid.h"
+#include "core/setinfo.h"
 
 /* As the kernel has it of every watch. */
 static uint32_t interest_of(uint32_t events, const struct slot *slot)
@@ -19,16 +22,29 @@ static bool is_edge_triggered(const struct watch *watch)
 	return watch->events & EPOLLET;
 }
 
-/* What the kernel is asked for. A watch begins as the user made it; once the level was up while the
- * watch had nothing to report, its mode is kept up here, and the kernel tells edges only: else it
- * would wake the set for ever. EPOLLEXCLUSIVE is not handed on: the kernel might choose to wake
- * only a watch that has nothing to report. */
+static struct fdref ref_of(const struct watch *watch)
+{
+	return (struct fdref){
+		.fd = watch->fd,
+		.object = slotpool_slot(watch->slot),
+		.slot = watch->slot,
+		.generation = watch->generation,
+		.entry = fdtable_object_entry(watch->slot, watch->generation),
+	};
+}
+
+/* What the kernel is asked of the own FIFO. A watch begins as the user made it; a one-shot watch,
+ * and one that had nothing to report while the level was up, keeps its mode up here, and the kernel
+ * tells edges only: else it would wake the set for ever. EPOLLEXCLUSIVE is not handed on: the
+ * kernel might choose to wake only a watch that has nothing to report. */
 static uint32_t kernel_events(const struct watch *watch, uint64_t cookie)
 {
 	uint32_t flags = watch->events & EPOLLWAKEUP;
 
+	if (!watch->own)
+		return 0;
 	if (!watch_by_edges(cookie))
-		return EPOLLIN | flags | (watch->events & (EPOLLET | EPOLLONESHOT));
+		return EPOLLIN | flags | (watch->events & EPOLLET);
 	if ((watch->events & EPOLLONESHOT) && watch_fired(cookie))
 		return flags;
 	return EPOLLIN | EPOLLET | flags;
@@ -61,17 +77,6 @@ static void update(int epfd, const struct watch *watch, uint64_t cookie)
 			epfd, EPOLL_CTL_MOD, now.fd, kernel_events(&now, cookie), cookie);
 }
 
-static struct fdref ref_of(const struct watch *watch)
-{
-	return (struct fdref){
-		.fd = watch->fd,
-		.object = slotpool_slot(watch->slot),
-		.slot = watch->slot,
-		.generation = watch->generation,
-		.entry = fdtable_object_entry(watch->slot, watch->generation),
-	};
-}
-
 static bool of_closed_set(const struct watch *watch)
 {
 	return setid_closed(watch->set);
@@ -81,143 +86,249 @@ static void gone(const struct watch *watch)
 {
 	const struct fdref ref = ref_of(watch);
 
-	mirror_unwant(&ref, interest_of(watch->events, ref.object));
+	if (watch->own)
+		mirror_unwant(&ref, interest_of(watch->events, ref.object));
 }
 
-static void drop(uint64_t cookie, const struct watch *watch)
+static void drop(int epfd, uint64_t cookie, const struct watch *watch)
 {
-	if (cookie && watch_remove(cookie))
+	if (!cookie)
+		return;
+	if (!watch->own)
+		classwatch_leave(epfd, cookie, watch);
+	else if (watch_remove(cookie))
 		gone(watch);
 }
 
-/* A watch on its way into the kernel. */
-struct addition {
+/* One epoll_ctl on its way. */
+struct change {
+	int epfd;
+	const struct fdref *ref;
+	const struct epoll_event *event;
+	uint32_t interest;
+	bool edge; /* every write that shows something wanted is to reach the watch */
 	struct watch watch;
 	uint64_t cookie;
 };
 
-/* Mirrors what it asks for and makes its record; 0 or ENOMEM. */
-static int begin(struct addition *add, int epfd, const struct fdref *ref,
-	const struct epoll_event *event, bool edge)
+static void tidy(const struct change *change)
 {
-	uint32_t interest = interest_of(event->events, ref->object);
-
-	add->watch = (struct watch){
-		.set = setid_key(epfd),
-		.data = event->data.u64,
-		.slot = ref->slot,
-		.generation = ref->generation,
-		.events = event->events,
-		.fd = ref->fd,
-		.class_fd = -1,
-	};
-	if (watch_crowded(ref->object))
-		watch_remove_all(ref->object, of_closed_set, gone);
-	if (eager_set(epfd))
-		mirror_eagerly(ref);
-	if (mirror_want(ref, interest, edge || (event->events & EPOLLET)))
-		return ENOMEM;
-	if (!watch_add(ref->object, &add->watch, &add->cookie))
-		return 0;
-	mirror_unwant(ref, interest);
-	return ENOMEM;
+	if (watch_crowded(change->ref->object))
+		watch_remove_all(change->ref->object, of_closed_set, gone);
+	if (eager_set(change->epfd))
+		mirror_eagerly(change->ref);
 }
 
-static int finish(const struct addition *add, int epfd)
+/* A watch on the own FIFO: mirrors what it asks for and makes its record; 0 or ENOMEM. */
+static int begin(struct change *change)
 {
-	int err = classwatch_control(epfd, EPOLL_CTL_MOD, add->watch.fd,
-		kernel_events(&add->watch, add->cookie), add->cookie);
+	const struct fdref *ref = change->ref;
+
+	change->watch = (struct watch){
+		.set = setid_key(change->epfd),
+		.data = change->event->data.u64,
+		.slot = ref->slot,
+		.generation = ref->generation,
+		.events = change->event->events,
+		.fd = ref->fd,
+		.own = true,
+		.class_fd = -1,
+	};
+	tidy(change);
+	if (mirror_want(
+		    ref, change->interest, change->edge || (change->event->events & EPOLLONESHOT)))
+		return ENOMEM;
+	if (watch_add(ref->object, &change->watch, &change->cookie)) {
+		mirror_unwant(ref, change->interest);
+		return ENOMEM;
+	}
+	/* the kernel may not spend the one event on nothing */
+	if (change->event->events & EPOLLONESHOT)
+		watch_set_by_edges(change->cookie);
+	return 0;
+}
+
+/* The number is in the set already. */
+static int finish(const struct change *change)
+{
+	int err = classwatch_control(change->epfd, EPOLL_CTL_MOD, change->ref->fd,
+		kernel_events(&change->watch, change->cookie), change->cookie);
 
 	if (err)
-		drop(add->cookie, &add->watch);
+		drop(change->epfd, change->cookie, &change->watch);
 	return err;
 }
 
-/* The kernel is asked with an empty interest first: a call that fails leaves no trace. */
-static int add(int epfd, const struct fdref *ref, const struct epoll_event *event, bool edge)
+/* Whether the own FIFO's level would be up for others where this watch has nothing to report; `old`
+ * is what the watch has been, or NULL. */
+static bool others_want(const struct change *change, const struct watch *old)
 {
-	struct addition addition;
+	const struct slot *slot = change->ref->object;
+	const uint32_t always = EPOLLERR | EPOLLHUP;
+	uint64_t counts = atomic_load(&slot->watchers);
+	uint32_t others;
+
+	if (old && old->own)
+		counts -= want_one(old->events);
+	others = (atomic_load(&slot->wanted) | want_bits(counts)) & ~always;
+	return change->interest == always || (others && others != (change->interest & ~always));
+}
+
+/* {IN} is the own FIFO, for want of a better one. */
+static unsigned class_of(const struct change *change, const struct watch *old)
+{
+	const struct fdref *ref = change->ref;
+	unsigned class = slot_class(ref->object, change->event->events);
+
+	if (!others_want(change, old) || classwatch_must_share(change->epfd, ref) ||
+		classfd_get(ref->slot, ref->generation, class) < 0)
+		return CLASS_IN;
+	return class;
+}
+
+/* The own FIFO is in the set with an empty interest: adds the watch proper, on a class's FIFO where
+ * that is possible. */
+static int join(struct change *change, unsigned class)
+{
+	int err = 0;
+
+	if (class != CLASS_IN) {
+		tidy(change);
+		if (!mirror_watch(change->ref, class, change->edge) &&
+			!classwatch_join(change->epfd, change->ref, change->event, class))
+			return 0;
+	}
+	err = begin(change);
+	return err ? err : finish(change);
+}
+
+/* The watch that the number has in the set; its cookie, or 0. Of a set that came from elsewhere
+ * only the kernel knows which one that is. */
+static uint64_t find(const struct change *change, struct watch *watch)
+{
+	const struct fdref *ref = change->ref;
+	uint64_t cookie = 0;
+
+	if (setid_strange(change->epfd))
+		cookie = setinfo_data(change->epfd, ref->fd, atomic_load(&ref->object->inode));
+	if (cookie && watch_of(cookie, watch) == WATCH_LIVE && watch->slot == ref->slot)
+		return cookie;
+	return watch_find(change->ref->object, setid_key(change->epfd), change->ref->fd, watch);
+}
+
+/* A call that fails leaves no trace. */
+static int add(struct change *change)
+{
+	int err = classwatch_control(change->epfd, EPOLL_CTL_ADD, change->ref->fd, 0, 0);
 	struct watch old;
-	int err = classwatch_control(epfd, EPOLL_CTL_ADD, ref->fd, 0, 0);
 
 	if (err)
 		return err;
-	/* one that the kernel has dropped */
-	drop(watch_find(ref->object, setid_key(epfd), ref->fd, &old), &old);
-	err = begin(&addition, epfd, ref, event, edge);
-	if (!err)
-		return finish(&addition, epfd);
-	classwatch_control(epfd, EPOLL_CTL_DEL, ref->fd, 0, 0);
+	drop(change->epfd, find(change, &old), &old); /* one that the kernel has dropped */
+	err = join(change, class_of(change, NULL));
+	if (err)
+		classwatch_control(change->epfd, EPOLL_CTL_DEL, change->ref->fd, 0, 0);
 	return err;
 }
 
 /* The old record dies before the kernel has the new one: whoever is about to register the old one
- * again finds it dead. */
-static int modify(int epfd, const struct fdref *ref, const struct epoll_event *event, bool edge)
+ * again finds it dead, and the kernel, which looks at the level then, finds it right. */
+static int modify_own(struct change *change, uint64_t cookie, const struct watch *old)
 {
-	struct addition addition;
-	struct watch old;
-	uint64_t cookie;
-	int err = 0;
+	int err = begin(change);
 
-	if (fdtable_kind(epfd) != FD_SET) /* it may be no set at all */
-		err = classwatch_control(epfd, EPOLL_CTL_MOD, ref->fd, 0, 0);
 	if (err)
 		return err;
-	cookie = watch_find(ref->object, setid_key(epfd), ref->fd, &old);
-	if (cookie && (old.events & EPOLLEXCLUSIVE))
-		return EINVAL;
-	err = begin(&addition, epfd, ref, event, edge);
-	if (err)
-		return err;
-	cookie = cookie && watch_remove(cookie) ? cookie : 0;
-	err = finish(&addition, epfd);
-	if (cookie)
-		gone(&old);
-	return err;
+	drop(change->epfd, cookie, old);
+	return finish(change);
 }
 
-static int delete (int epfd, const struct fdref *ref)
+static int modify(struct change *change)
+{
+	struct watch old;
+	uint64_t cookie;
+	unsigned class;
+	int err = 0;
+
+	if (fdtable_kind(change->epfd) != FD_SET) /* it may be no set at all */
+		err = classwatch_control(change->epfd, EPOLL_CTL_MOD, change->ref->fd, 0, 0);
+	if (err)
+		return err;
+	cookie = find(change, &old);
+	if (cookie && (old.events & EPOLLEXCLUSIVE))
+		return EINVAL;
+	class = class_of(change, cookie ? &old : NULL);
+	if (class == CLASS_IN)
+		return modify_own(change, cookie, &old);
+	err = classwatch_control(change->epfd, EPOLL_CTL_MOD, change->ref->fd, 0, 0);
+	if (err)
+		return err;
+	drop(change->epfd, cookie, &old);
+	return join(change, class);
+}
+
+static int remove_watch(struct change *change)
 {
 	struct watch watch;
-	int err = classwatch_control(epfd, EPOLL_CTL_DEL, ref->fd, 0, 0);
+	int err = classwatch_control(change->epfd, EPOLL_CTL_DEL, change->ref->fd, 0, 0);
 
 	if (!err)
-		drop(watch_find(ref->object, setid_key(epfd), ref->fd, &watch), &watch);
+		drop(change->epfd, find(change, &watch), &watch);
 	return err;
 }
 
 int maskwatch_ctl(
 	int epfd, int op, const struct fdref *ref, const struct epoll_event *event, bool edge)
 {
-	switch (op) {
-	case EPOLL_CTL_ADD:
-		return add(epfd, ref, event, edge);
-	case EPOLL_CTL_MOD:
-		return modify(epfd, ref, event, edge);
-	default:
-		return delete (epfd, ref);
-	}
+	struct change change = {.epfd = epfd, .ref = ref, .event = event};
+
+	if (op == EPOLL_CTL_DEL)
+		return remove_watch(&change);
+	change.interest = interest_of(event->events, ref->object);
+	change.edge = edge || (event->events & (EPOLLET | EPOLLEXCLUSIVE));
+	return op == EPOLL_CTL_ADD ? add(&change) : modify(&change);
 }
 
-/* The level is stale, or up for other watchers' sake. A one-shot watch has been disarmed for that.
- */
+void maskwatch_share(int epfd, const struct fdref *ref, const struct watch *watch, uint64_t cookie)
+{
+	struct epoll_event event = {.events = watch->events, .data.u64 = watch->data};
+	struct change change = {.epfd = epfd, .ref = ref, .event = &event, .edge = true};
+	bool fired = watch_fired(cookie);
+
+	change.interest = interest_of(event.events, ref->object);
+	if (watch->own || begin(&change))
+		return;
+	drop(epfd, cookie, watch);
+	if (fired) { /* it stays disarmed */
+		watch_fire(change.cookie);
+		watch_set_by_edges(change.cookie);
+	}
+	finish(&change);
+}
+
+/* The level is stale, or up for other watchers' sake. */
 static void nothing_to_report(int epfd, const struct watch *watch, uint64_t cookie)
 {
 	const struct fdref ref = ref_of(watch);
-	bool again = watch->events & EPOLLONESHOT;
 
-	if (watch_by_edges(cookie) || (is_edge_triggered(watch) && !again))
+	if (watch_by_edges(cookie) || is_edge_triggered(watch))
 		return;
 	if (!slot_shows(ref.object, CLASS_IN)) {
 		mirror_refresh(&ref, CLASS_IN);
-	} else {
-		mirror_want(&ref, 0, true);
-		watch_set_by_edges(cookie);
-		again = true;
+		return;
 	}
-	if (again)
-		update(epfd, watch, cookie);
+	mirror_want(&ref, 0, true);
+	watch_set_by_edges(cookie);
+	update(epfd, watch, cookie);
+}
+
+static void nothing_in_class(int epfd, const struct watch *watch, uint64_t cookie)
+{
+	const struct fdref ref = ref_of(watch);
+
+	mirror_refresh(&ref, slot_class(ref.object, watch->events));
+	if (watch->events & EPOLLONESHOT)
+		classwatch_rearm(epfd, watch, cookie);
 }
 
 uint32_t maskwatch_events(int epfd, const struct watch *watch, uint64_t cookie)
@@ -231,14 +342,16 @@ uint32_t maskwatch_events(int epfd, const struct watch *watch, uint64_t cookie)
 		return 0;
 	state = atomic_load(&slot->mask.state);
 	events = mask_events(state) & interest_of(watch->events, slot);
-	if (!events) {
+	if (!events && watch->own)
 		nothing_to_report(epfd, watch, cookie);
+	else if (!events)
+		nothing_in_class(epfd, watch, cookie);
+	if (!events)
 		return 0;
-	}
 	if (oneshot ? watch_fire(cookie)
 		    : is_edge_triggered(watch) && watch_tell(cookie, mask_version(state)))
 		return 0;
-	if (watch_by_edges(cookie) && (oneshot || !is_edge_triggered(watch)))
+	if (watch->own && watch_by_edges(cookie) && (oneshot || !is_edge_triggered(watch)))
 		update(epfd, watch, cookie);
 	return events;
 }

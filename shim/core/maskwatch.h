@@ -1,6 +1,8 @@
-/* Epoll watches of masks. The kernel watches the object's own FIFO, under a cookie in place of the
- * user's data, and what a mask shows is looked up when it wakes: the FIFO's level tells only that
- * some watcher's interest is met. */
+/* Epoll watches of masks. The kernel watches a FIFO under a cookie in place of the user's data, and
+ * what the mask shows is looked up when it wakes. As a rule that is the object's own FIFO, by which
+ * the kernel knows the watch wherever the set and the object go; its level tells that some
+ * watcher's interest is met. A watch that wants something else than those before it is on the FIFO
+ * of its class, where set and object are this process's alone. */
 #ifndef EFDSHIM_CORE_MASKWATCH_H
 #define EFDSHIM_CORE_MASKWATCH_H
 
@@ -14,6 +16,9 @@
  * `edge`: every write must reach the watch, whatever its own mode. */
 int maskwatch_ctl(
 	int epfd, int op, const struct fdref *ref, const struct epoll_event *event, bool edge);
+
+/* Others get the set: a watch on the FIFO of a class moves to the own one. */
+void maskwatch_share(int epfd, const struct fdref *ref, const struct watch *watch, uint64_t cookie);
 
 /* What the program gets for an event of such a watch: poll bits, 0 for nothing. */
 uint32_t maskwatch_events(int epfd, const struct watch *watch, uint64_t cookie);

@@ -160,31 +160,46 @@ static void changed(const struct fdref *ref, struct counter_step step, uint32_t 
 void mirror_eagerly(const struct fdref *ref)
 {
 	struct slot *slot = ref->object;
+	uint32_t watched = atomic_fetch_or(&slot->watched, WATCHED_EAGERLY);
 
-	atomic_fetch_or(&slot->watched, WATCHED_EAGERLY);
-	if (level_landed(slot, CLASS_IN) && !slot_shows(slot, CLASS_IN))
-		settle(ref, CLASS_IN, LEVEL_UP, false);
+	for (uint32_t classes = watched & CLASSES_MASK; classes; classes &= classes - 1) {
+		unsigned class = (unsigned)__builtin_ctz(classes);
+
+		if (level_landed(slot, class) && !slot_shows(slot, class))
+			settle(ref, class, LEVEL_UP, false);
+	}
 }
 
-/* Whoever made the predicate false takes the level down, or leaves it for whom it wakes; one that
- * was false already, or is not watched, needs nothing. */
+/* `bits` make the predicate of the class true. Whoever made it false takes the level down, or
+ * leaves that to whom it wakes; where it was false already nothing is to be done. */
+static void mask_class_written(
+	const struct fdref *ref, unsigned class, uint32_t bits, uint32_t before, uint32_t after)
+{
+	uint32_t watched = atomic_load(&ref->object->watched);
+	bool edge = watched & 1u << (class + WATCHED_EDGE);
+	bool landed = level_landed(ref->object, class);
+
+	if (after & bits) {
+		if (edge || !landed)
+			settle(ref, class, LEVEL_UP, edge);
+	} else if (edge || (watched & WATCHED_EAGERLY)) {
+		if (landed || (before & bits))
+			settle(ref, class, LEVEL_DOWN, false);
+	}
+}
+
 void mirror_mask_written(const struct fdref *ref, uint32_t before, uint32_t after)
 {
 	struct slot *slot = ref->object;
-	uint32_t watched = atomic_load(&slot->watched);
-	uint32_t wanted = slot_wanted(slot);
-	bool edge = watched & 1u << (CLASS_IN + WATCHED_EDGE);
+	uint32_t classes = atomic_load(&slot->watched) & CLASSES_MASK;
 
-	if (!(watched & 1u << CLASS_IN) ||
-		(!(after & wanted) && !edge && !(watched & WATCHED_EAGERLY))) {
+	if (!classes)
 		stats_add(STATS_AVOIDED);
-		return;
-	}
-	if (!(after & wanted)) {
-		if ((before & wanted) || level_landed(slot, CLASS_IN))
-			settle(ref, CLASS_IN, LEVEL_DOWN, false);
-	} else if (edge || !level_landed(slot, CLASS_IN)) {
-		settle(ref, CLASS_IN, LEVEL_UP, edge);
+	for (; classes; classes &= classes - 1) {
+		unsigned class = (unsigned)__builtin_ctz(classes);
+		uint32_t bits = class == CLASS_IN ? slot_wanted(slot) : class_bits(class);
+
+		mask_class_written(ref, class, bits, before, after);
 	}
 }
 

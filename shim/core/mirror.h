@@ -15,7 +15,7 @@ int mirror_watch(const struct fdref *ref, unsigned class, bool edge);
  * where `edge` says so. */
 int mirror_want(const struct fdref *ref, uint32_t bits, bool edge);
 
-/* From now on its level falls as soon as nothing wanted shows. */
+/* From now on its levels fall as soon as they are to. */
 void mirror_eagerly(const struct fdref *ref);
 
 /* A watcher of `bits` has gone. */

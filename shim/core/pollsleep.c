@@ -9,6 +9,7 @@
 #include "core/eager.h"
 #include "core/internal.h"
 #include "core/mirror.h"
+#include "core/pollset.h"
 #include "core/stats.h"
 #include "sys/raw.h"
 
@@ -66,7 +67,8 @@ static int open_masks(struct pollset *set, nfds_t i)
 	return 0;
 }
 
-/* A mask's level may be up for other watchers' sake: the call sleeps on its edges. */
+/* No class of the mask serves, and its own level may be up for others' sake: the call sleeps on
+ * edges. */
 static int sleep_on_mask(struct pollset *set, nfds_t i, const struct fdref *ref)
 {
 	struct entry *entry = &set->entries[i];
@@ -76,6 +78,7 @@ static int sleep_on_mask(struct pollset *set, nfds_t i, const struct fdref *ref)
 	if (mirror_want(ref, entry->wanted, true))
 		return ENOMEM;
 	keep(entry, ref);
+	entry->class = CLASS_NONE;
 	entry->mask = true;
 	if (entry->held)
 		fd = classfd_get(ref->slot, ref->generation, CLASS_IN);
@@ -91,6 +94,16 @@ static int sleep_on_mask(struct pollset *set, nfds_t i, const struct fdref *ref)
 	return 0;
 }
 
+/* Whether the class of a mask's entry shows just what it asks for; select may ask for less. */
+static bool has_class(const struct pollset *set, nfds_t i, const struct fdref *ref)
+{
+	const short asked = set->fds[i].events | set->always;
+	unsigned class = set->entries[i].class;
+
+	return (asked & POLLSET_UNASKED) == POLLSET_UNASKED && class != CLASS_IN &&
+	       classfd_get(ref->slot, ref->generation, class) >= 0;
+}
+
 /* Mirrors an entry's object; 0 or an errno value. */
 static int start_sleep(struct pollset *set, nfds_t i)
 {
@@ -102,9 +115,9 @@ static int start_sleep(struct pollset *set, nfds_t i)
 		pollsleep_leave_to_kernel(set, i, fd);
 		return 0;
 	}
-	if (slot_is_mask(ref.object))
-		return sleep_on_mask(set, i, &ref);
 	entry->class = (uint8_t)slot_class(ref.object, (uint16_t)set->fds[i].events);
+	if (slot_is_mask(ref.object) && !has_class(set, i, &ref))
+		return sleep_on_mask(set, i, &ref);
 	if (entry->class == CLASS_NONE)
 		return 0;
 	if (mirror_watch(&ref, entry->class, false))

@@ -87,7 +87,7 @@ bool setid_shared(int epfd)
 	return !number || (number & STRANGER) || number <= atomic_load(&shared_up_to);
 }
 
-uint64_t setid_share(int epfd)
+void setid_share(int epfd)
 {
 	uint64_t number = fdtable_epoll_id(epfd);
 
@@ -97,7 +97,6 @@ uint64_t setid_share(int epfd)
 		if (fdtable_epoll_id((int)fd) == number)
 			fdtable_change_epoll((int)fd, entry, number | STRANGER);
 	}
-	return number;
 }
 
 void setid_forking(void)

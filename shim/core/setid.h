@@ -29,8 +29,8 @@ bool setid_strange(int epfd);
 /* True where other processes may have the set too. */
 bool setid_shared(int epfd);
 
-/* Other processes get the set; its number until now. */
-uint64_t setid_share(int epfd);
+/* Other processes get the set; its key stays. */
+void setid_share(int epfd);
 
 /* Around a fork, in the parent: the sets and objects there are have two owners from now on. */
 void setid_forking(void);

@@ -9,6 +9,14 @@ uint32_t slot_state(const struct slot *slot)
 	return counter_state(atomic_load(&slot->count));
 }
 
+/* Interest and class have the same bits. */
+static unsigned mask_class(uint32_t interest)
+{
+	if (interest & ~(uint32_t)(EPOLLIN | EPOLLPRI | EPOLLOUT))
+		return CLASS_IN;
+	return interest & ~(uint32_t)EPOLLIN ? interest : interest | CLASS_APART;
+}
+
 /* Of a counter the own FIFO shows every state: IN, IN and OUT, OUT. What it cannot show is the edge
  * of OUT that each read is. */
 unsigned slot_class(const struct slot *slot, uint32_t events)
@@ -16,7 +24,7 @@ unsigned slot_class(const struct slot *slot, uint32_t events)
 	uint32_t interest = events & slot_possible(slot);
 
 	if (slot_is_mask(slot))
-		return CLASS_IN;
+		return mask_class(interest & ~(uint32_t)(EPOLLERR | EPOLLHUP));
 	if (!interest)
 		return CLASS_NONE;
 	if (!(interest & EPOLLOUT) || !(events & (EPOLLET | EPOLLEXCLUSIVE)))
@@ -56,9 +64,9 @@ uint32_t slot_wanted(const struct slot *slot)
 
 bool slot_shows(const struct slot *slot, unsigned class)
 {
-	uint32_t bits = slot_is_mask(slot) ? slot_wanted(slot) : class_bits(class);
+	bool own_of_mask = class == CLASS_IN && slot_is_mask(slot);
 
-	return (slot_state(slot) & bits) != 0;
+	return (slot_state(slot) & (own_of_mask ? slot_wanted(slot) : class_bits(class))) != 0;
 }
 
 bool slot_at_limit(const struct slot *slot)

@@ -25,13 +25,16 @@ enum slot_state {
 enum { LIFE_STATE_BITS = 2, LIFE_STATE_MASK = 3, GENERATION_MASK = 0xffffff };
 
 /* A class is the part of an interest that chooses the FIFO its watchers sleep on: any union of
- * these three bits. */
+ * these three bits. {IN} is the object's own FIFO, which every process that has the object shares.
+ * Of a mask that one is for whatever its watchers want; its classes {} and {IN} have the fourth
+ * bit. */
 enum {
 	CLASS_NONE = 0,
 	CLASS_IN = 1,
 	CLASS_PRI = 2,
 	CLASS_OUT = 4,
-	CLASS_COUNT = 8,
+	CLASS_APART = 8,
+	CLASS_COUNT = 10,
 };
 
 /* slot.flags */
@@ -44,15 +47,15 @@ enum {
 
 /* slot.watched: bit c says that class c is mirrored, bit c + WATCHED_EDGE that every operation must
  * raise an edge on it */
-enum { WATCHED_EDGE = 8, CLASSES_MASK = 0xfe };
+enum { WATCHED_EDGE = CLASS_COUNT, CLASSES_MASK = 0x3fe };
 
 /* slot.watched: some watch on the object's own FIFO is interested in OUT; every read must raise an
  * edge of OUT there */
-#define WATCHED_OUT (1u << 16)
-#define WATCHED_OUT_EDGE (1u << 17)
+#define WATCHED_OUT (1u << 20)
+#define WATCHED_OUT_EDGE (1u << 21)
 
-/* slot.watched: the level of a mask may not be stale */
-#define WATCHED_EAGERLY (1u << 18)
+/* slot.watched: the levels of a mask may not be stale */
+#define WATCHED_EAGERLY (1u << 22)
 
 struct slot {
 	union {
@@ -98,14 +101,14 @@ struct slot {
 	_Atomic uint64_t inode;
 	/* level.h: epoch << 1 | landed, a word for each class. */
 	_Atomic uint32_t level[CLASS_COUNT];
-	/* Of a mask: events that its own FIFO's level tells of for as long as the object lives.
-	 * Bits are set by watchers before they look; read by whoever writes the mask. */
-	_Atomic uint32_t wanted;
 	/* Of a mask: what it shows. */
 	struct mask_cell mask;
 	/* Of a mask: how many watchers, of every process, ask for what besides. Raised before they
 	 * look, lowered when they have gone, but for those that were killed. */
 	_Atomic uint64_t watchers;
+	/* Of a mask: events that its own FIFO's level tells of for as long as the object lives.
+	 * Bits are set by watchers before they look; read by whoever writes the mask. */
+	_Atomic uint32_t wanted;
 } __attribute__((aligned(64)));
 
 _Static_assert(sizeof(struct slot) == 128, "a slot is two cache lines");
@@ -143,7 +146,8 @@ static inline bool slot_is_mask(const struct slot *slot)
 uint32_t slot_state(const struct slot *slot);
 
 /* Of a counter, the class of a watch with these epoll events: {IN}, the object's own FIFO, wherever
- * the kernel can show its state there. A mask has its own FIFO only. */
+ * the kernel can show its state there. Of a mask, that of its interest, or {IN} where there is
+ * none for it. */
 unsigned slot_class(const struct slot *slot, uint32_t events);
 
 /* The poll bits the object can ever show. */

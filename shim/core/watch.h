@@ -18,6 +18,7 @@ struct watch {
 	uint32_t generation;
 	uint32_t events; /* the user's interest and flags */
 	int fd;		 /* the number it was registered under */
+	bool own;	 /* of a mask: the kernel watches the object's own FIFO, as fd */
 	int class_fd;	 /* what the kernel watches; -1 where that is no fd of the library's */
 };
 
