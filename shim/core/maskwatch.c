@@ -159,9 +159,9 @@ static int finish(const struct change *change)
 	return err;
 }
 
-/* Whether the own FIFO's level would be up for others where this watch has nothing to report; `old`
- * is what the watch has been, or NULL. */
-static bool others_want(const struct change *change, const struct watch *old)
+/* Whether the own FIFO's level may be up where this watch has nothing to report: for others, or as
+ * it has told its one event. `old` is what the watch has been, or NULL. */
+static bool own_is_inexact(const struct change *change, const struct watch *old)
 {
 	const struct slot *slot = change->ref->object;
 	const uint32_t always = EPOLLERR | EPOLLHUP;
@@ -171,7 +171,8 @@ static bool others_want(const struct change *change, const struct watch *old)
 	if (old && old->own)
 		counts -= want_one(old->events);
 	others = (atomic_load(&slot->wanted) | want_bits(counts)) & ~always;
-	return change->interest == always || (others && others != (change->interest & ~always));
+	return change->interest == always || (change->event->events & EPOLLONESHOT) ||
+	       (others && others != (change->interest & ~always));
 }
 
 /* {IN} is the own FIFO, for want of a better one. */
@@ -180,7 +181,7 @@ static unsigned class_of(const struct change *change, const struct watch *old)
 	const struct fdref *ref = change->ref;
 	unsigned class = slot_class(ref->object, change->event->events);
 
-	if (!others_want(change, old) || classwatch_must_share(change->epfd, ref) ||
+	if (!own_is_inexact(change, old) || classwatch_must_share(change->epfd, ref) ||
 		classfd_get(ref->slot, ref->generation, class) < 0)
 		return CLASS_IN;
 	return class;
@@ -202,18 +203,29 @@ static int join(struct change *change, unsigned class)
 	return err ? err : finish(change);
 }
 
-/* The watch that the number has in the set; its cookie, or 0. Of a set that came from elsewhere
- * only the kernel knows which one that is. */
+/* By what the kernel has for the number. */
+static uint64_t find_in_kernel(const struct change *change, struct watch *watch)
+{
+	const struct fdref *ref = change->ref;
+	uint64_t cookie = setinfo_data(change->epfd, ref->fd, atomic_load(&ref->object->inode));
+
+	if (cookie && watch_of(cookie, watch) == WATCH_LIVE && watch->slot == ref->slot)
+		return cookie;
+	return 0;
+}
+
+/* The watch that the number has in the set; its cookie, or 0. To others a set has another key. */
 static uint64_t find(const struct change *change, struct watch *watch)
 {
 	const struct fdref *ref = change->ref;
-	uint64_t cookie = 0;
+	bool strange = setid_strange(change->epfd);
+	uint64_t cookie = strange ? find_in_kernel(change, watch) : 0;
 
-	if (setid_strange(change->epfd))
-		cookie = setinfo_data(change->epfd, ref->fd, atomic_load(&ref->object->inode));
-	if (cookie && watch_of(cookie, watch) == WATCH_LIVE && watch->slot == ref->slot)
-		return cookie;
-	return watch_find(change->ref->object, setid_key(change->epfd), change->ref->fd, watch);
+	if (!cookie)
+		cookie = watch_find(ref->object, setid_key(change->epfd), ref->fd, watch);
+	if (!cookie && !strange && setid_shared(change->epfd))
+		cookie = find_in_kernel(change, watch);
+	return cookie;
 }
 
 /* A call that fails leaves no trace. */

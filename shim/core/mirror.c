@@ -171,8 +171,10 @@ void mirror_eagerly(const struct fdref *ref)
 }
 
 /* `bits` make the predicate of the class true. Whoever made it false takes the level down, or
- * leaves that to whom it wakes; where it was false already nothing is to be done. */
-static void mask_class_written(
+ * leaves that to whom it wakes; where it was false already nothing is to be done. True where
+ * something was.
+ */
+static bool mask_class_written(
 	const struct fdref *ref, unsigned class, uint32_t bits, uint32_t before, uint32_t after)
 {
 	uint32_t watched = atomic_load(&ref->object->watched);
@@ -180,27 +182,33 @@ static void mask_class_written(
 	bool landed = level_landed(ref->object, class);
 
 	if (after & bits) {
-		if (edge || !landed)
-			settle(ref, class, LEVEL_UP, edge);
-	} else if (edge || (watched & WATCHED_EAGERLY)) {
-		if (landed || (before & bits))
-			settle(ref, class, LEVEL_DOWN, false);
+		if (landed && !edge)
+			return false;
+		settle(ref, class, LEVEL_UP, edge);
+		return true;
 	}
+	if (!edge && !(watched & WATCHED_EAGERLY))
+		return false;
+	if (!landed && !(before & bits))
+		return false;
+	settle(ref, class, LEVEL_DOWN, false);
+	return true;
 }
 
 void mirror_mask_written(const struct fdref *ref, uint32_t before, uint32_t after)
 {
 	struct slot *slot = ref->object;
 	uint32_t classes = atomic_load(&slot->watched) & CLASSES_MASK;
+	bool settled = false;
 
-	if (!classes)
-		stats_add(STATS_AVOIDED);
 	for (; classes; classes &= classes - 1) {
 		unsigned class = (unsigned)__builtin_ctz(classes);
 		uint32_t bits = class == CLASS_IN ? slot_wanted(slot) : class_bits(class);
 
-		mask_class_written(ref, class, bits, before, after);
+		settled |= mask_class_written(ref, class, bits, before, after);
 	}
+	if (!settled)
+		stats_add(STATS_AVOIDED);
 }
 
 void mirror_tell_written(const struct fdref *ref, struct counter_step step)
