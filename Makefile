@@ -119,6 +119,10 @@ $(B)/tests/programs/bundled: $(B)/obj/tests/programs/bundled.o
 	@mkdir -p $(@D)
 	$(CC) -o $@ $^ $(LIBS)
 
+$(B)/tests/programs/msgsock_check: $(patsubst %,$(B)/obj/tests/programs/%.o,msgsock msgsock_check msgsock_cases msgsock_hammer)
+	@mkdir -p $(@D)
+	$(CC) -o $@ $^ $(LIBS)
+
 $(B)/tests/programs/msgsock_echo: $(patsubst %,$(B)/obj/tests/programs/%.o,msgsock msgsock_echo msgsock_server msgsock_crowd)
 	@mkdir -p $(@D)
 	$(CC) -o $@ $^ $(LIBS)
@@ -135,7 +139,7 @@ criterion:
 	@tests/need.sh criterion/criterion.h=libcriterion-dev
 
 check: all $(addprefix $(B)/tests/,$(SUITES) $(MASKS) $(UNITS)) $(addprefix $(B)/asan/tests/,$(SUITES) $(MASKS) $(UNITS)) \
-		$(B)/tests/maskfs $(B)/tests/fuzz-diff $(PROGRAMS) $(B)/tests/storm $(B)/tests/crash \
+		$(B)/tests/maskfs $(B)/tests/fuzz-diff $(PROGRAMS) $(B)/tests/programs/msgsock_check $(B)/tests/storm $(B)/tests/crash \
 		$(B)/crash/libefdshim.so
 	@tests/run.sh $(B)
 
