@@ -27,6 +27,7 @@ CORE := shim/core/*.c shim/sys/*.c
 SHIM := $(CORE) shim/interpose/*.c
 SUITES := $(patsubst tests/%.c,%,$(wildcard tests/suite/*.c))
 MASKS := $(patsubst tests/%.c,%,$(wildcard tests/mask/*.c))
+PROGRAMS := $(B)/tests/programs/bundled $(B)/tests/programs/msgsock_echo
 UNITS := $(patsubst tests/%.c,%,$(wildcard tests/unit/*.c))
 
 all: $(B)/libefdshim.so $(B)/efdshim
@@ -118,6 +119,14 @@ $(B)/tests/programs/bundled: $(B)/obj/tests/programs/bundled.o
 	@mkdir -p $(@D)
 	$(CC) -o $@ $^ $(LIBS)
 
+$(B)/tests/programs/msgsock_check: $(patsubst %,$(B)/obj/tests/programs/%.o,msgsock msgsock_check msgsock_cases msgsock_hammer)
+	@mkdir -p $(@D)
+	$(CC) -o $@ $^ $(LIBS)
+
+$(B)/tests/programs/msgsock_echo: $(patsubst %,$(B)/obj/tests/programs/%.o,msgsock msgsock_echo msgsock_server msgsock_crowd)
+	@mkdir -p $(@D)
+	$(CC) -o $@ $^ $(LIBS)
+
 $(B)/bench/figures: $(B)/obj/bench/figures.o
 	@mkdir -p $(@D)
 	$(CC) -o $@ $^ $(LIBS)
@@ -130,13 +139,14 @@ criterion:
 	@tests/need.sh criterion/criterion.h=libcriterion-dev
 
 check: all $(addprefix $(B)/tests/,$(SUITES) $(MASKS) $(UNITS)) $(addprefix $(B)/asan/tests/,$(SUITES) $(MASKS) $(UNITS)) \
-		$(B)/tests/maskfs $(B)/tests/fuzz-diff $(B)/tests/programs/bundled $(B)/tests/storm $(B)/tests/crash $(B)/crash/libefdshim.so
+		$(B)/tests/maskfs $(B)/tests/fuzz-diff $(PROGRAMS) $(B)/tests/programs/msgsock_check $(B)/tests/storm $(B)/tests/crash \
+		$(B)/crash/libefdshim.so
 	@tests/run.sh $(B)
 
-run: all $(B)/tests/programs/bundled
+run: all $(PROGRAMS)
 	@tests/programs/run.sh $(B)
 
-check-programs: all $(B)/tests/programs/bundled
+check-programs: all $(PROGRAMS)
 	@tests/programs/check.sh $(B)
 
 storm: all $(B)/tests/storm

@@ -16,6 +16,7 @@ try_python_suite() {
 
 table_head
 try_bundled
+try_msgsock
 try_python
 try_node
 try_java
