@@ -187,6 +187,14 @@ static unsigned class_of(const struct change *change, const struct watch *old)
 	return class;
 }
 
+/* Puts the number in the set anew with an empty interest. With EPOLLEXCLUSIVE it is the kernel that
+ * refuses to modify it, whoever asks. */
+static void anchor(const struct change *change, uint32_t flags)
+{
+	classwatch_control(change->epfd, EPOLL_CTL_DEL, change->ref->fd, 0, 0);
+	classwatch_control(change->epfd, EPOLL_CTL_ADD, change->ref->fd, flags, 0);
+}
+
 /* The own FIFO is in the set with an empty interest: adds the watch proper, on a class's FIFO where
  * that is possible. */
 static int join(struct change *change, unsigned class)
@@ -195,9 +203,12 @@ static int join(struct change *change, unsigned class)
 
 	if (class != CLASS_IN) {
 		tidy(change);
+		if (change->event->events & EPOLLEXCLUSIVE)
+			anchor(change, EPOLLEXCLUSIVE);
 		if (!mirror_watch(change->ref, class, change->edge) &&
 			!classwatch_join(change->epfd, change->ref, change->event, class))
 			return 0;
+		anchor(change, 0);
 	}
 	err = begin(change);
 	return err ? err : finish(change);
@@ -311,6 +322,8 @@ void maskwatch_share(int epfd, const struct fdref *ref, const struct watch *watc
 	if (watch->own || begin(&change))
 		return;
 	drop(epfd, cookie, watch);
+	if (watch->events & EPOLLEXCLUSIVE)
+		anchor(&change, 0);
 	if (fired) { /* it stays disarmed */
 		watch_fire(change.cookie);
 		watch_set_by_edges(change.cookie);

@@ -159,6 +159,13 @@ static bool can_sleep(enum way way, uint32_t interest)
 	return interest || way != SELECT; /* nothing would end that */
 }
 
+/* Where all is mirrored for watchers that are not seen, a select is woken for them as well. */
+static bool ends_by_writes(enum way way)
+{
+	return way == TOLD_EDGE || way == BESIDE_A_READY_SET ||
+	       (way == SELECT && getenv("EFDSHIM_MIRROR"));
+}
+
 static void all_ways(enum mate_kind kind, enum way from, enum way to, bool writes)
 {
 	enum { MOST = WAYS * MASK_INTERESTS };
@@ -168,8 +175,7 @@ static void all_ways(enum mate_kind kind, enum way from, enum way to, bool write
 		return; /* that stand-in wakes everybody */
 	for (enum way way = from; way <= to; way++) {
 		for (uint32_t interest = 0; interest < MASK_INTERESTS; interest++) {
-			bool used = writes && (way == TOLD_EDGE || way == BESIDE_A_READY_SET);
-			if (can_sleep(way, interest) && !used)
+			if (can_sleep(way, interest) && !(writes && ends_by_writes(way)))
 				prepare(&all[count++], way, interest);
 		}
 	}
