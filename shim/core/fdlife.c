@@ -60,13 +60,13 @@ struct outcome fdlife_dup(const struct fdref *ref, int cmd, int lowest)
 	if (pin == FDLIFE_NOT_OPEN)
 		return outcome_err(EBADF);
 	stats_syscall();
-	atomic_fetch_add(&fdtable_makers, 1);
+	fdtable_begin_making();
 	fd = raw_fcntl(now.fd, cmd, lowest);
 	if (fd >= 0 && pin == FDLIFE_PINNED)
 		object_duplicated(&now, fd);
 	else if (fd >= 0)
 		note_copy(now.fd, fd);
-	atomic_fetch_sub(&fdtable_makers, 1);
+	fdtable_end_making();
 	if (pin == FDLIFE_PINNED)
 		object_unpin(&now);
 	return outcome_raw(fd);

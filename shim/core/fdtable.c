@@ -12,7 +12,7 @@
 
 enum { HANDLER_ROUNDS = 1000, REPLACE_ROUNDS = 10000000 };
 
-/* Pins this thread holds, and numbers it replaces: what it must not wait for. */
+/* Pins this thread holds, and numbers it makes or replaces: what it must not wait for. */
 static _Thread_local int own_pins;
 
 _Atomic uint64_t *fdtable;
@@ -52,6 +52,18 @@ bool fdtable_used(void)
 uint32_t fdtable_top(void)
 {
 	return atomic_load(&top);
+}
+
+void fdtable_begin_making(void)
+{
+	own_pins++;
+	atomic_fetch_add(&fdtable_makers, 1);
+}
+
+void fdtable_end_making(void)
+{
+	atomic_fetch_sub(&fdtable_makers, 1);
+	own_pins--;
 }
 
 enum fd_kind fdtable_kind_of(uint64_t entry)

@@ -106,6 +106,10 @@ static inline bool fdtable_decode(int fd, uint64_t entry, struct fdref *ref)
 	return true;
 }
 
+/* Around the making of a fake fd, see fdtable_makers. */
+void fdtable_begin_making(void);
+void fdtable_end_making(void);
+
 /* Makes the table; 0 or an errno value. Safe to call from several threads at once. */
 int fdtable_init(void);
 

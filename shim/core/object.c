@@ -145,9 +145,9 @@ struct outcome object_create(enum slot_kind kind, uint64_t initial, int flags)
 		config_debug("no directory or no slot in it", err);
 		return outcome_err(ENOSYS);
 	}
-	atomic_fetch_add(&fdtable_makers, 1);
+	fdtable_begin_making();
 	outcome = create_in_slot(ref, flags);
-	atomic_fetch_sub(&fdtable_makers, 1);
+	fdtable_end_making();
 	return outcome;
 }
 
