@@ -8,6 +8,7 @@
 #include "core/object.h"
 #include "core/stats.h"
 #include "core/wait.h"
+#include "sys/probe.h"
 
 /* Opens or pins what the class is mirrored into. */
 static struct fifo_loan get_fifo(const struct fdref *ref, unsigned class)
@@ -68,8 +69,10 @@ int mirror_watch(const struct fdref *ref, unsigned class, bool edge)
 {
 	uint32_t bits = 1u << class;
 
-	if (edge)
+	if (edge) {
 		bits |= 1u << (class + WATCHED_EDGE);
+		probe_fifo_edges(); /* here rather than in a thread that only writes */
+	}
 	if ((atomic_load(&ref->object->watched) & bits) != bits)
 		atomic_fetch_or(&ref->object->watched, bits);
 	if (class == CLASS_NONE)
