@@ -152,6 +152,9 @@ struct outcome object_create(enum slot_kind kind, uint64_t initial, int flags)
 	fdtable_begin_making();
 	outcome = create_in_slot(ref, flags);
 	fdtable_end_making();
+	/* not before: what is opened for that would be at the very number that others may be
+	 * waiting for, and writing to */
+	slotpool_sweep_some();
 	return outcome;
 }
 

@@ -152,7 +152,7 @@ uint32_t slotpool_sweep(void)
 	return freed;
 }
 
-static void sweep_some(void)
+void slotpool_sweep_some(void)
 {
 	/* the slot this process looks at next; any thread moves it */
 	static _Atomic uint32_t cursor;
@@ -193,7 +193,6 @@ uint32_t slotpool_take(uint64_t initial, uint32_t flags, int *err)
 	struct slot *slot;
 	uint32_t index;
 
-	sweep_some();
 	index = pool_take(&slots, err);
 	if (!index && (slotpool_sweep() || pool_has_free(&slots)))
 		index = pool_take(&slots, err);

@@ -44,4 +44,7 @@ bool slotpool_reclaim(uint32_t index);
 /* All that is dead, at once; how many objects it freed. */
 uint32_t slotpool_sweep(void);
 
+/* Looks at a few slots, after each making of an object, unless a free one is known. */
+void slotpool_sweep_some(void);
+
 #endif
