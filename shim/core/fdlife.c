@@ -211,7 +211,8 @@ struct outcome fdlife_dup_onto(int from, int to, int flags, int (*call)(int, int
 		struct fdref source;
 		bool fake = object_is(&r.from, &source);
 
-		if (process_borrows_memory() || from == to || raw_fcntl(r.from, F_GETFD, 0) < 0)
+		if (process_borrows_memory() || from == to ||
+			(!fdtable_foreign(to) && raw_fcntl(r.from, F_GETFD, 0) < 0))
 			return call_only(r.from, to, flags, call);
 		r.rounds = fdtable_patience();
 		if (fake)

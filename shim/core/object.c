@@ -142,6 +142,7 @@ struct outcome object_create(enum slot_kind kind, uint64_t initial, int flags)
 	struct fdref ref = {.fd = -1};
 	struct outcome outcome;
 	int err = process_borrows_memory() ? ENOSYS : object_prepare();
+	bool free = !err && slotpool_has_free();
 
 	if (!err)
 		ref.slot = slotpool_take(initial, slot_flags(kind, flags), &err);
@@ -154,7 +155,7 @@ struct outcome object_create(enum slot_kind kind, uint64_t initial, int flags)
 	fdtable_end_making();
 	/* not before: what is opened for that would be at the very number that others may be
 	 * waiting for, and writing to */
-	slotpool_sweep_some();
+	slotpool_made(free);
 	return outcome;
 }
 
