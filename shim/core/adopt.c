@@ -17,6 +17,7 @@
 #include "core/fifo.h"
 #include "core/store.h"
 #include "core/text.h"
+#include "sys/passing.h"
 #include "sys/raw.h"
 
 enum { LINK_BYTES = 512, LIST_BYTES = 2048, WITHOUT_PROC = 1024 };
@@ -157,12 +158,12 @@ static bool take_in_listed(int list)
 
 void adopt_inherited(void)
 {
-	int list = raw_openat(AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	int list = passing_openat(AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 
 	if (list >= 0) {
 		while (take_in_listed(list))
 			;
-		raw_close(list);
+		passing_close(list);
 		return;
 	}
 	for (int fd = 0; fd < WITHOUT_PROC; fd++)

@@ -34,7 +34,7 @@ static uint64_t word_of(uint32_t generation, int fd)
 static int open_class(uint32_t slot, unsigned class)
 {
 	uint64_t made = 1; /* class FIFOs stay in the directory: try to open first */
-	int fd = fifo_open(slot, class, O_CLOEXEC, &made);
+	int fd = fifo_open_passing(slot, class, &made);
 
 	return fd < 0 ? fd : internal_adopt(fd);
 }

@@ -11,6 +11,7 @@
 #include "core/fifo.h"
 #include "core/store.h"
 #include "core/text.h"
+#include "sys/passing.h"
 #include "sys/raw.h"
 
 enum { PATH_BYTES = 512, LINK_BYTES = 64, TEXT_BYTES = 1024, COUNT_WIDTH = 16 };
@@ -76,7 +77,9 @@ static bool read_text(int fd, char space[TEXT_BYTES])
 static bool read_decoys(const struct slot *slot, char space[TEXT_BYTES])
 {
 	bool semaphore = atomic_load(&slot->flags) & SLOT_SEMAPHORE;
-	int decoy = raw_eventfd(0, EFD_CLOEXEC | (semaphore ? EFD_SEMAPHORE : 0));
+	bool begun = passing_begin();
+	int decoy =
+		passing_got(begun, raw_eventfd(0, EFD_CLOEXEC | (semaphore ? EFD_SEMAPHORE : 0)));
 	char path[LINK_BYTES];
 	bool good = false;
 	int fd;
@@ -84,12 +87,12 @@ static bool read_decoys(const struct slot *slot, char space[TEXT_BYTES])
 	if (decoy < 0)
 		return false;
 	own_path(path, "/proc/self/fdinfo/", decoy);
-	fd = raw_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+	fd = passing_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
 	if (fd >= 0) {
 		good = read_text(fd, space);
-		raw_close(fd);
+		passing_close(fd);
 	}
-	raw_close(decoy);
+	passing_close(decoy);
 	return good;
 }
 
@@ -172,17 +175,19 @@ static int pipe_of(const struct text *text)
 {
 	int ends[2];
 
-	if (raw_syscall3(SYS_pipe2, (long)ends, O_CLOEXEC | O_NONBLOCK, 0))
+	if (passing_pipe(ends))
 		return -1;
 	raw_write(ends[1], text->start, text->used);
-	raw_close(ends[1]);
+	passing_close(ends[1]);
 	return ends[0];
 }
 
 /* A file that reads as `text`. */
 static int file_of(const struct text *text)
 {
-	int fd = (int)raw_syscall3(SYS_memfd_create, (long)FILE_NAME, MFD_CLOEXEC, 0);
+	bool begun = passing_begin();
+	int fd = passing_got(
+		begun, (int)raw_syscall3(SYS_memfd_create, (long)FILE_NAME, MFD_CLOEXEC, 0));
 	char path[LINK_BYTES];
 	int readonly;
 
@@ -190,8 +195,8 @@ static int file_of(const struct text *text)
 		return pipe_of(text);
 	raw_write(fd, text->start, text->used);
 	own_path(path, "/proc/self/fd/", fd);
-	readonly = raw_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
-	raw_close(fd);
+	readonly = passing_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+	passing_close(fd);
 	return readonly;
 }
 
@@ -223,9 +228,9 @@ void fdinfo_refresh(int fd)
 		memcmp(target, FILE_LINK, strlen(FILE_LINK)) != 0 || !read_text(fd, old))
 		return;
 	fill_in(&text, old, index, shows_cloexec(old));
-	file = raw_openat(AT_FDCWD, path, O_WRONLY | O_TRUNC | O_CLOEXEC, 0);
+	file = passing_openat(AT_FDCWD, path, O_WRONLY | O_TRUNC | O_CLOEXEC, 0);
 	if (file < 0)
 		return;
 	raw_write(file, text.start, text.used);
-	raw_close(file);
+	passing_close(file);
 }

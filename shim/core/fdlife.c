@@ -9,6 +9,7 @@
 #include "core/adopt.h"
 #include "core/internal.h"
 #include "core/object.h"
+#include "core/passage.h"
 #include "core/process.h"
 #include "core/stats.h"
 #include "sys/raw.h"
@@ -60,13 +61,13 @@ struct outcome fdlife_dup(const struct fdref *ref, int cmd, int lowest)
 	if (pin == FDLIFE_NOT_OPEN)
 		return outcome_err(EBADF);
 	stats_syscall();
-	atomic_fetch_add(&fdtable_makers, 1);
+	fdtable_begin_making();
 	fd = raw_fcntl(now.fd, cmd, lowest);
 	if (fd >= 0 && pin == FDLIFE_PINNED)
 		object_duplicated(&now, fd);
 	else if (fd >= 0)
 		note_copy(now.fd, fd);
-	atomic_fetch_sub(&fdtable_makers, 1);
+	fdtable_end_making();
 	if (pin == FDLIFE_PINNED)
 		object_unpin(&now);
 	return outcome_raw(fd);
@@ -95,6 +96,19 @@ struct replacement {
 	uint64_t before; /* the target's entry where it was announced */
 };
 
+static uint64_t announcement(const struct replacement *r)
+{
+	return r->source ? r->source->entry : ENTRY_OTHER;
+}
+
+/* What is known of the number of a set goes on until it is replaced. */
+static bool announce(struct replacement *r)
+{
+	if (!r->source && fdtable_entry(r->to))
+		return false;
+	return fdtable_announce(r->to, announcement(r), &r->before);
+}
+
 /* The number is this thread's to change from here on. */
 static void begin(struct replacement *r)
 {
@@ -106,8 +120,8 @@ static void begin(struct replacement *r)
 			r->replaces = object_is(&number, &r->target);
 			return;
 		}
-		r->announced = r->source && fdtable_announce(r->to, r->source->entry, &r->before);
-		if (r->announced || !r->source)
+		r->announced = announce(r);
+		if (r->announced || fdtable_kind(r->to) == FD_SET || fdtable_kind(r->to) == FD_INFO)
 			return;
 		fdtable_replace_over();
 	}
@@ -131,15 +145,17 @@ static int call_patiently(const struct replacement *r)
 
 static void end(struct replacement *r, int fd)
 {
+	if (fd >= 0 && r->announced)
+		passage_await(r->rounds);
 	if (fd >= 0 && r->pinned)
 		object_duplicated(r->source, fd);
 	else if (fd >= 0 && (r->source || fdtable_kind(r->from) == FD_OBJECT))
 		note_copy(r->from, fd);
-	else if (fd >= 0)
+	else if (fd >= 0 && !fdtable_take_passing(fd))
 		fdlife_copied(r->from, fd);
-	else if (r->announced && r->source)
-		fdtable_take_back(r->to, r->source->entry, r->before);
-	else if (r->replaces)
+	else if (fd < 0 && r->announced)
+		fdtable_take_back(r->to, announcement(r), r->before);
+	else if (fd < 0 && r->replaces)
 		fdtable_end_replace(r->to);
 	if (fd >= 0 && r->replaces)
 		object_replaced(&r->target);
@@ -195,7 +211,8 @@ struct outcome fdlife_dup_onto(int from, int to, int flags, int (*call)(int, int
 		struct fdref source;
 		bool fake = object_is(&r.from, &source);
 
-		if (process_borrows_memory() || from == to || raw_fcntl(r.from, F_GETFD, 0) < 0)
+		if (process_borrows_memory() || from == to ||
+			(!fdtable_foreign(to) && raw_fcntl(r.from, F_GETFD, 0) < 0))
 			return call_only(r.from, to, flags, call);
 		r.rounds = fdtable_patience();
 		if (fake)

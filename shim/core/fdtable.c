@@ -12,7 +12,7 @@
 
 enum { HANDLER_ROUNDS = 1000, REPLACE_ROUNDS = 10000000 };
 
-/* Pins this thread holds, and numbers it replaces: what it must not wait for. */
+/* Pins this thread holds, and numbers it makes or replaces: what it must not wait for. */
 static _Thread_local int own_pins;
 
 _Atomic uint64_t *fdtable;
@@ -54,14 +54,36 @@ uint32_t fdtable_top(void)
 	return atomic_load(&top);
 }
 
+void fdtable_enter(void)
+{
+	own_pins++;
+}
+
+void fdtable_leave(void)
+{
+	own_pins--;
+}
+
+void fdtable_begin_making(void)
+{
+	own_pins++;
+	atomic_fetch_add(&fdtable_makers, 1);
+}
+
+void fdtable_end_making(void)
+{
+	atomic_fetch_sub(&fdtable_makers, 1);
+	own_pins--;
+}
+
 enum fd_kind fdtable_kind_of(uint64_t entry)
 {
 	if (!entry)
 		return FD_FOREIGN;
-	if (entry == ENTRY_PASSING)
-		return FD_CLOSING;
+	if ((entry & ENTRY_SLOT_FIELD) == ENTRY_OTHER)
+		return FD_FOREIGN;
 	if ((entry & ENTRY_SLOT_FIELD) == ENTRY_INTERNAL)
-		return FD_INTERNAL;
+		return entry & ENTRY_CLOSING ? FD_CLOSING : FD_INTERNAL;
 	if ((entry & ENTRY_SLOT_FIELD) == ENTRY_SET)
 		return FD_SET;
 	if ((entry & ENTRY_SLOT_FIELD) == ENTRY_INFO)
@@ -131,24 +153,43 @@ bool fdtable_set_info(int fd, uint32_t slot)
 	return note(fd, ENTRY_INFO | (uint64_t)slot << ENTRY_GENERATION_SHIFT);
 }
 
-void fdtable_begin_passing(int fd)
+static bool is_passing(uint64_t entry)
 {
-	uint64_t entry = fdtable_entry(fd);
+	return (entry & (ENTRY_SLOT_FIELD | ENTRY_CLOSING)) == ENTRY_PASSING;
+}
 
-	/* an entry from before is stale: the kernel has just given the number out */
-	if (fd >= 0 && reach(fd) && !(entry & ENTRY_REPLACING))
-		atomic_compare_exchange_strong(&fdtable[fd], &entry, ENTRY_PASSING);
+enum passing_step fdtable_begin_passing(int fd)
+{
+	static _Atomic uint64_t count;
+	uint64_t tag = atomic_fetch_add(&count, 1) << ENTRY_GENERATION_SHIFT;
+	uint64_t entry = fdtable_entry(fd), mark;
+
+	if (!reach(fd))
+		return PASSING_UNKNOWN;
+	do {
+		/* any other one is stale: the kernel has just given the number out */
+		mark = entry & ENTRY_REPLACING ? entry | ENTRY_LEFT
+					       : ENTRY_PASSING | (tag & ~ENTRY_REPLACING);
+	} while (!atomic_compare_exchange_weak(&fdtable[fd], &entry, mark));
+	return entry & ENTRY_REPLACING ? PASSING_TAKEN : PASSING_MARKED;
 }
 
 void fdtable_end_passing(int fd)
 {
 	uint64_t entry = fdtable_entry(fd);
 
-	if (entry && entry != ENTRY_PASSING && !process_borrows_memory())
-		return; /* a dup2 was faster: the number is the program's */
-	raw_close(fd);
-	if (entry == ENTRY_PASSING)
+	if (is_passing(entry))
+		raw_close(fd);
+	if (is_passing(entry) || entry == ENTRY_OTHER) /* else a dup2 was faster */
 		atomic_compare_exchange_strong(&fdtable[fd], &entry, 0);
+}
+
+bool fdtable_take_passing(int fd)
+{
+	uint64_t entry = fdtable_entry(fd);
+
+	return is_passing(entry) &&
+	       atomic_compare_exchange_strong(&fdtable[fd], &entry, ENTRY_OTHER);
 }
 
 int fdtable_info_slot(int fd)
@@ -312,9 +353,15 @@ bool fdtable_announce(int fd, uint64_t object, uint64_t *before)
 
 void fdtable_take_back(int fd, uint64_t object, uint64_t before)
 {
-	uint64_t entry = object | ENTRY_REPLACING;
+	uint64_t entry = fdtable_entry(fd);
 
-	atomic_compare_exchange_strong(&fdtable[fd], &entry, before);
+	do {
+		if ((entry & ~ENTRY_PIN_FIELD) != (object | ENTRY_REPLACING))
+			return;
+	} while (!atomic_compare_exchange_weak(
+		&fdtable[fd], &entry, entry & ENTRY_LEFT ? ENTRY_PASSING : before));
+	if (entry & ENTRY_LEFT)
+		fdtable_end_passing(fd);
 }
 
 void fdtable_end_replace(int fd)
@@ -350,11 +397,15 @@ void fdtable_forked(void)
 		uint64_t entry = atomic_load(&fdtable[fd]);
 		enum fd_kind kind = fdtable_kind_of(entry);
 
+		if ((entry & ENTRY_SLOT_FIELD) == ENTRY_OTHER)
+			atomic_store(&fdtable[fd], 0);
 		if (kind == FD_OBJECT && (entry & ENTRY_REPLACING) && !is_fifo((int)fd))
 			atomic_store(&fdtable[fd], 0); /* only announced, or replaced already */
 		else if (kind == FD_OBJECT && (entry & (ENTRY_PIN_FIELD | ENTRY_REPLACING)))
 			atomic_store(&fdtable[fd], entry & ~(ENTRY_PIN_FIELD | ENTRY_REPLACING));
-		if (kind == FD_CLOSING)
+		if (is_passing(entry))
+			fdtable_end_passing((int)fd);
+		else if (kind == FD_CLOSING)
 			finish_close((int)fd);
 	}
 }

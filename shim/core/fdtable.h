@@ -31,13 +31,14 @@ extern _Atomic uint32_t fdtable_borrowers;
 extern _Atomic uint32_t fdtable_makers;
 
 /* An object's entry: slot + 1 in bits 0..23, generation in 24..47, pins in 48..61, closing in 62.
- * Three values of the slot field are no slots: an internal fd, an epoll set with its number in
- * bits 24..61, and an fdinfo file with the slot it tells of there. */
+ * Four values of the slot field are no slots: an internal fd, an epoll set with its number in
+ * bits 24..61, an fdinfo file with the slot it tells of there, and what is not ours at all. */
 #define ENTRY_SLOT_FIELD 0xffffffull
 #define ENTRY_INTERNAL 0xffffffull
 #define ENTRY_SET 0xfffffeull
 #define ENTRY_INFO 0xfffffdull
-#define ENTRY_SPECIAL ENTRY_INFO /* from here on they are no slots */
+#define ENTRY_OTHER 0xfffffcull
+#define ENTRY_SPECIAL ENTRY_OTHER /* from here on they are no slots */
 #define ENTRY_GENERATION_SHIFT 24
 #define ENTRY_PIN_ONE (1ull << 48)
 #define ENTRY_PIN_FIELD (0x3fffull << 48)
@@ -45,8 +46,14 @@ extern _Atomic uint32_t fdtable_makers;
 #define ENTRY_REPLACING (1ull << 63) /* dup2 is about to replace the file: no new pins */
 
 /* The library's own for a moment: whoever wants the number waits, as for one that is being closed.
- */
+ * In bits 24..61 it has what tells it from the one that had the number before. */
 #define ENTRY_PASSING (ENTRY_INTERNAL | ENTRY_CLOSING)
+
+/* Announced by a dup2 of what is not ours. */
+#define ENTRY_ANNOUNCED (ENTRY_OTHER | ENTRY_REPLACING)
+/* Of an announced number, in the place of a pin: the library has opened a file there meanwhile, and
+ * left it to the dup2. */
+#define ENTRY_LEFT ENTRY_PIN_ONE
 
 enum fd_kind {
 	FD_FOREIGN,  /* not ours */
@@ -106,6 +113,10 @@ static inline bool fdtable_decode(int fd, uint64_t entry, struct fdref *ref)
 	return true;
 }
 
+/* Around the making of a fake fd, see fdtable_makers. */
+void fdtable_begin_making(void);
+void fdtable_end_making(void);
+
 /* Makes the table; 0 or an errno value. Safe to call from several threads at once. */
 int fdtable_init(void);
 
@@ -122,10 +133,23 @@ bool fdtable_set_internal(int fd);
 bool fdtable_set_epoll(int fd, uint64_t id);
 uint64_t fdtable_epoll_id(int fd);
 
-/* The library has just opened fd, and closes it soon. The two keep a dup2 of the program from
- * landing on it in between, which the close would hit. */
-void fdtable_begin_passing(int fd);
+enum passing_step {
+	PASSING_MARKED,
+	PASSING_UNKNOWN, /* the table has no room for it */
+	PASSING_TAKEN,	 /* dup2 is about to replace it: it is not to be touched any more */
+};
+
+/* The library has just opened fd, and closes it soon: the two keep a dup2 of the program from
+ * landing on it in between, which the close would hit. See passage.h. */
+enum passing_step fdtable_begin_passing(int fd);
 void fdtable_end_passing(int fd);
+/* dup2 did land on it, for want of patience: true where that was so. */
+bool fdtable_take_passing(int fd);
+
+/* Around what other threads may wait for: a handler within the two must not wait for such as long
+ * as they do. */
+void fdtable_enter(void);
+void fdtable_leave(void);
 
 /* Notes that fd shows the fdinfo of an object; and of which, -1 where it shows none. */
 bool fdtable_set_info(int fd, uint32_t slot);

@@ -6,13 +6,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/fdtable.h"
 #include "core/slot.h"
 #include "core/store.h"
 #include "core/text.h"
+#include "sys/passing.h"
 #include "sys/raw.h"
 
-enum { NAME_BYTES = 48, TAG_DIGITS = 8, FIFO_BYTES = 8192, LARGE_FIFOS = 64 };
+enum { NAME_BYTES = 48, TAG_DIGITS = 8, FIFO_BYTES = 8192, LARGE_FIFOS = 64, TRIES = 16 };
 
 /* The segment's tag; written once before the first FIFO is opened. */
 static _Atomic uint32_t fifo_tag;
@@ -78,6 +78,18 @@ int fifo_open(uint32_t slot, unsigned class, int flags, uint64_t *inode)
 	return make_fifo(name, flags, inode);
 }
 
+int fifo_open_passing(uint32_t slot, unsigned class, uint64_t *inode)
+{
+	int fd = -EBUSY;
+
+	for (int i = 0; i < TRIES && fd == -EBUSY; i++) {
+		bool begun = passing_begin();
+
+		fd = passing_got(begun, fifo_open(slot, class, O_CLOEXEC, inode));
+	}
+	return fd;
+}
+
 /* The smallest pipe that holds a byte and has room: what it has more costs a kilobyte each, and the
  * user's other pipes their size. A few may cost that, and save the call. Later it would be an edge
  * for whoever watches. */
@@ -97,14 +109,14 @@ void fifo_retire(uint32_t slot, unsigned class)
 	int fd;
 
 	fifo_name(name, slot, class);
-	fd = raw_openat(store_directory(), name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC, 0);
+	fd = passing_openat(
+		store_directory(), name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC, 0);
 	if (fd < 0)
 		return;
-	fdtable_begin_passing(fd);
 	store_unlink(name);
 	while (raw_read(fd, sink, sizeof(sink)) > 0)
 		;
-	fdtable_end_passing(fd);
+	passing_close(fd);
 }
 
 enum liveness fifo_liveness(uint32_t slot)
@@ -113,10 +125,10 @@ enum liveness fifo_liveness(uint32_t slot)
 	int fd;
 
 	fifo_name(name, slot, CLASS_IN);
-	fd = raw_openat(store_directory(), name, O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC, 0);
+	fd = passing_openat(
+		store_directory(), name, O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC, 0);
 	if (fd >= 0) {
-		fdtable_begin_passing(fd);
-		fdtable_end_passing(fd);
+		passing_close(fd);
 		return LIVE_SOMEWHERE;
 	}
 	return fd == -ENXIO ? LIVE_NOWHERE : LIVE_UNKNOWN;

@@ -16,6 +16,7 @@ void fifo_set_tag(uint32_t tag);
 int fifo_open(uint32_t slot, unsigned class, int flags, uint64_t *inode);
 
 /* The same for the own FIFO of an object that is being made. */
+int fifo_open_passing(uint32_t slot, unsigned class, uint64_t *inode);
 int fifo_open_new(uint32_t slot, int flags, uint64_t *inode);
 
 /* Empties the FIFO of a class and takes its name away: whoever still watches it sees nothing any

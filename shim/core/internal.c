@@ -13,6 +13,7 @@
 #include "core/fdtable.h"
 #include "core/process.h"
 #include "core/store.h"
+#include "sys/passing.h"
 #include "sys/raw.h"
 
 enum {
@@ -138,9 +139,8 @@ int internal_adopt(int fd)
 {
 	int high;
 
-	fdtable_begin_passing(fd);
 	high = internal_dup(fd);
-	fdtable_end_passing(fd);
+	passing_close(fd);
 	return high;
 }
 

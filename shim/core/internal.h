@@ -3,8 +3,8 @@
 #ifndef EFDSHIM_CORE_INTERNAL_H
 #define EFDSHIM_CORE_INTERNAL_H
 
-/* Moves `fd` up and notes it as internal. Returns the new number, or -errno; `fd` is closed either
- * way. */
+/* Moves `fd`, which was opened for a moment, up and notes it as internal. Returns the new number,
+ * or -errno; `fd` is closed either way. */
 int internal_adopt(int fd);
 
 /* The same for a duplicate: `fd` stays open. */

@@ -4,109 +4,75 @@
 #include <sched.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/counterfd.h"
-#include "core/level.h"
+#include "core/fdio.h"
+#include "core/mirror.h"
 #include "core/object.h"
+#include "core/store.h"
 #include "sys/raw.h"
 
-enum { WORD = sizeof(uint64_t), ROUNDS = 1000, FIFO_BYTES = 2048 };
+enum { WORD = sizeof(uint64_t), ROUNDS = 1000 };
 
-/* Waits for the entry of a number that is being made. In a handler it may be the interrupted thread
- * that makes one. */
+static bool in_store(int fd)
+{
+	struct stat st;
+
+	return !raw_syscall3(SYS_fstat, fd, (long)&st, 0) && S_ISFIFO(st.st_mode) &&
+	       store_holds(&st);
+}
+
+/* Waits for the entry of a number that is being made, as long as its maker may have to wait for a
+ * processor. In a handler it may be the interrupted thread that makes one. */
 static bool is_ours(int fd, struct fdref *ref)
 {
-	for (int i = 0; i < ROUNDS && !fdtable_entry(fd) && atomic_load(&fdtable_makers); i++)
+	if (!fdtable_entry(fd) && !in_store(fd))
+		return false;
+	for (int i = fdtable_patience(); i && !fdtable_entry(fd) && atomic_load(&fdtable_makers);
+		i--)
 		sched_yield();
 	return object_is(&fd, ref);
 }
 
-/* Takes a value out of the FIFO of an object that is not watched: nothing but such values can be in
+/* Takes a word out of an object's FIFO. While nobody watches the object only late writes can be in
  * it. It may be another late thread's, who will find this one's. */
 static bool take_any(int fifo, uint64_t *value)
 {
 	return raw_read(fifo, value, WORD) == WORD;
 }
 
-static bool all_zero(const char *bytes, long n)
-{
-	for (long i = 0; i < n; i++) {
-		if (bytes[i])
-			return false;
-	}
-	return true;
-}
-
-/* What was read out of a FIFO and may not be dropped. */
-struct bytes {
-	long n;
-	char at[FIFO_BYTES];
-};
-
-/* Reads on, dropping zeros but for those that may be the beginning of a value. */
-static bool read_on(int fifo, struct bytes *bytes)
-{
-	long kept = bytes->n < WORD ? bytes->n : WORD - 1;
-	long got;
-
-	memmove(bytes->at, bytes->at + bytes->n - kept, (size_t)kept);
-	got = raw_read(fifo, bytes->at + kept, (size_t)(FIFO_BYTES - kept));
-	bytes->n = kept + (got > 0 ? got : 0);
-	return got > 0;
-}
-
-static bool cut_out(struct bytes *bytes, uint64_t value)
-{
-	char *own = memmem(bytes->at, (size_t)bytes->n, &value, WORD);
-
-	if (!own || !value)
-		return false;
-	bytes->n -= WORD;
-	memmove(own, own + WORD, (size_t)(bytes->at + bytes->n - own));
-	return true;
-}
-
-/* Of a watched one: the value itself, among the bytes of the level, which are zeros. What may be
- * another late thread's is put back. A value found is about to make the object readable: a zero in
- * its place is the level. */
-static bool take_own(const struct fdref *ref, int fifo, uint64_t value)
-{
-	struct bytes bytes = {.n = 0};
-	bool found = false;
-
-	while (!found && all_zero(bytes.at, bytes.n) && read_on(fifo, &bytes))
-		found = cut_out(&bytes, value);
-	if (!all_zero(bytes.at, bytes.n))
-		raw_write(fifo, bytes.at, (size_t)bytes.n);
-	else if (found)
-		raw_write(fifo, "", 1);
-	else
-		level_settle(ref->object, CLASS_IN, fifo, LEVEL_DOWN, false);
-	return found;
-}
-
-static bool take_back(const struct fdref *ref, uint64_t *value)
+static bool take_from_unwatched(const struct fdref *ref, uint64_t *value)
 {
 	struct fifo_loan loan = object_borrow_fifo(ref);
-	bool taken = false;
+	bool taken = loan.fd >= 0 && take_any(loan.fd, value);
 
-	if (loan.fd >= 0 && !atomic_load(&ref->object->watched))
-		taken = take_any(loan.fd, value);
-	else if (loan.fd >= 0)
-		taken = take_own(ref, loan.fd, *value);
 	object_return_fifo(ref, loan);
 	return taken;
 }
 
-struct outcome late_write(int fd, const void *buf)
+/* Another thread may have read the value out of the FIFO, and be about to do the write. */
+static void await_settling(const struct slot *slot)
 {
+	for (int i = 0; i < ROUNDS && atomic_load(&slot->settling); i++)
+		sched_yield();
+}
+
+struct outcome late_write(int fd)
+{
+	struct outcome outcome = outcome_ok(WORD);
 	struct fdref ref;
 	uint64_t value;
 
 	if (!is_ours(fd, &ref))
-		return outcome_ok(WORD);
-	memcpy(&value, buf, WORD);
-	return take_back(&ref, &value) ? counterfd_write(&ref, &value, WORD) : outcome_ok(WORD);
+		return outcome;
+	if (!atomic_load(&ref.object->watched) && take_from_unwatched(&ref, &value) && value)
+		outcome = fdio_write(&ref, &value, WORD);
+	/* where that was the level of one that is watched since, it comes back */
+	if (atomic_load(&ref.object->watched))
+		mirror_mend(&ref);
+	await_settling(ref.object);
+	return outcome;
 }
 
 void late_gather(const struct fdref *ref)
@@ -119,13 +85,13 @@ void late_gather(const struct fdref *ref)
 	object_return_fifo(ref, loan);
 }
 
-static void restore_level(const struct fdref *ref)
+static bool all_zero(const char *bytes, long n)
 {
-	struct fifo_loan loan = object_borrow_fifo(ref);
-
-	if (loan.fd >= 0)
-		level_settle(ref->object, CLASS_IN, loan.fd, LEVEL_DOWN, false);
-	object_return_fifo(ref, loan);
+	for (long i = 0; i < n; i++) {
+		if (bytes[i])
+			return false;
+	}
+	return true;
 }
 
 struct outcome late_read(int fd, void *buf, unsigned long n, struct outcome got)
@@ -138,6 +104,6 @@ struct outcome late_read(int fd, void *buf, unsigned long n, struct outcome got)
 		return counterfd_read(&ref, buf, n);
 	if (!atomic_load(&ref.object->watched) || !all_zero(buf, got.value))
 		return got;
-	restore_level(&ref);
+	mirror_mend(&ref);
 	return counterfd_read(&ref, buf, n);
 }

@@ -16,10 +16,10 @@ static inline bool late_possible(int fd)
 }
 
 /* A write of 8 bytes was done: where they lie in a FIFO they are taken out, and the write is done
- * again. */
-struct outcome late_write(int fd, const void *buf);
+ * again. Whoever settles the level meanwhile does it as well, see level.h. */
+struct outcome late_write(int fd);
 
-/* A read would have blocked, or got less than 8 bytes: such as the level of a watched object. */
+/* A read would have blocked, or got whole words: such as the level of a watched object. */
 struct outcome late_read(int fd, void *buf, unsigned long n, struct outcome got);
 
 /* Does the writes that met the FIFO of a new object, before its level comes to be in there. */

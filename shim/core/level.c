@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <time.h>
@@ -11,63 +12,102 @@
 #include "sys/probe.h"
 #include "sys/raw.h"
 
-enum { FILL_BYTES = 4096, DRAIN_BYTES = 65536 };
+enum { WORD = sizeof(uint64_t), FILL_BYTES = 4096, DRAIN_WORDS = 256 };
 
-/* What is read out of FIFOs. Nobody looks at it, so all threads share it, and no handler's small
- * stack has to hold it. */
-static char sink[DRAIN_BYTES];
+/* A FIFO on which a thread works. It holds whole words only: zeros, and late writes. */
+struct fifo {
+	int fd;
+	uint64_t late; /* the sum of the late writes that were read out of it, and are to be done */
+};
 
-static void drain(int fifo)
+static const uint64_t level_word;
+
+/* UINT64_MAX is no value that could be written. One that does not fit into the sum goes back. */
+static void keep_late(struct fifo *fifo, uint64_t value)
 {
-	long got;
-
-	do {
-		stats_syscall();
-		got = raw_read(fifo, sink, sizeof(sink));
-	} while (got == (long)sizeof(sink));
+	if (value != UINT64_MAX && UINT64_MAX - fifo->late <= value)
+		raw_write(fifo->fd, &value, WORD);
+	else if (value != UINT64_MAX)
+		fifo->late += value;
 }
 
-static int bytes_in(int fifo)
+/* Looks for late writes among the words, which hardly ever are there. Where the words are no whole
+ * ones somebody has written what is no eventfd's. */
+static void sort_out(struct fifo *fifo, const uint64_t *words, long bytes)
+{
+	static const uint64_t level[DRAIN_WORDS];
+
+	if (bytes <= 0 || bytes % WORD || !memcmp(words, level, (size_t)bytes))
+		return;
+	for (long i = 0; i < bytes / WORD; i++) {
+		if (words[i])
+			keep_late(fifo, words[i]);
+	}
+}
+
+/* Reads as much, or less where there is not as much in it. The buffer has room on a handler's small
+ * stack. */
+static void take_out(struct fifo *fifo, size_t bytes)
+{
+	uint64_t words[DRAIN_WORDS];
+	size_t ask = sizeof(words);
+
+	for (long got = (long)ask; got == (long)ask && bytes; bytes -= ask) {
+		ask = bytes < ask ? bytes : ask;
+		stats_syscall();
+		got = raw_read(fifo->fd, words, ask);
+		sort_out(fifo, words, got);
+	}
+}
+
+static void drain(struct fifo *fifo)
+{
+	take_out(fifo, SIZE_MAX);
+}
+
+static int bytes_in(const struct fifo *fifo)
 {
 	int bytes = 0;
 
 	stats_syscall();
-	return raw_syscall3(SYS_ioctl, fifo, FIONREAD, (long)&bytes) ? 0 : bytes;
+	return raw_syscall3(SYS_ioctl, fifo->fd, FIONREAD, (long)&bytes) ? 0 : bytes;
 }
 
-/* Makes room in a full FIFO, all but one byte; false where somebody else drained beside us, and it
+/* Makes room in a full FIFO, all but one word; false where somebody else drained beside us, and it
  * may be empty now. */
-static bool unfill(int fifo)
+static bool unfill(struct fifo *fifo)
 {
-	int surplus = bytes_in(fifo) - 1;
+	int surplus = bytes_in(fifo) - WORD;
 
-	if (surplus > 0) {
-		stats_syscall();
-		raw_read(fifo, sink,
-			(size_t)surplus < sizeof(sink) ? (size_t)surplus : sizeof(sink));
-	}
+	if (surplus > 0)
+		take_out(fifo, (size_t)surplus);
 	return bytes_in(fifo) > 0;
 }
 
-/* Writes one byte. A full FIFO makes room first, but is never emptied: its level must not blink. */
-static void poke(int fifo, bool landed)
+static bool put_word(const struct fifo *fifo)
+{
+	stats_syscall();
+	return raw_write(fifo->fd, &level_word, WORD) != -EAGAIN;
+}
+
+/* Writes one word. A full FIFO makes room first, but is never emptied: its level must not blink. */
+static void poke(struct fifo *fifo, bool landed)
 {
 	if (landed && !probe_fifo_edges())
 		drain(fifo);
-	stats_syscall();
-	if (raw_write(fifo, "", 1) != -EAGAIN)
+	if (put_word(fifo))
 		return;
 	unfill(fifo);
-	if (raw_write(fifo, "", 1) != -EAGAIN)
+	if (put_word(fifo))
 		return;
-	drain(fifo); /* a FIFO of one page: there is no room beside a byte */
-	raw_write(fifo, "", 1);
+	drain(fifo); /* a FIFO of one page: there is no room beside a word */
+	put_word(fifo);
 }
 
 /* A counter at its limit is readable but not writable: so is a full FIFO. */
-static bool has_room(int fifo)
+static bool has_room(const struct fifo *fifo)
 {
-	struct pollfd ask = {.fd = fifo, .events = POLLOUT};
+	struct pollfd ask = {.fd = fifo->fd, .events = POLLOUT};
 	struct timespec now = {0, 0};
 
 	stats_syscall();
@@ -76,13 +116,13 @@ static bool has_room(int fifo)
 }
 
 /* Looks before each write: even one that fails for want of room raises an edge. */
-static void fill(int fifo)
+static void fill(const struct fifo *fifo)
 {
 	static const char bytes[FILL_BYTES];
 
 	while (has_room(fifo)) {
 		stats_syscall();
-		raw_write(fifo, bytes, sizeof(bytes));
+		raw_write(fifo->fd, bytes, sizeof(bytes));
 	}
 }
 
@@ -96,7 +136,7 @@ enum shown {
 
 /* After the level has landed. Whoever reaches the limit fills the FIFO, whoever leaves it makes
  * room; each looks again after its own act, so the last one to act has seen the last state. */
-static enum shown show_limit(const struct slot *slot, unsigned class, int fifo)
+static enum shown show_limit(const struct slot *slot, unsigned class, struct fifo *fifo)
 {
 	if (class != CLASS_IN || !slot_at_limit(slot))
 		return SHOWN;
@@ -107,7 +147,7 @@ static enum shown show_limit(const struct slot *slot, unsigned class, int fifo)
 }
 
 /* Unread pokes must not use up the FIFO where somebody looks for OUT in it. */
-static void keep_room(const struct slot *slot, unsigned class, int fifo)
+static void keep_room(const struct slot *slot, unsigned class, struct fifo *fifo)
 {
 	if (class == CLASS_IN && (atomic_load(&slot->watched) & WATCHED_OUT) &&
 		!slot_at_limit(slot) && !has_room(fifo))
@@ -119,8 +159,8 @@ static uint32_t next_epoch(uint32_t level)
 	return ((level >> 1) + 1) << 1;
 }
 
-static void settle(
-	struct slot *slot, unsigned class, int fifo, enum level_direction direction, bool edge)
+static void settle(struct slot *slot, unsigned class, struct fifo *fifo,
+	enum level_direction direction, bool edge)
 {
 	_Atomic uint32_t *word = &slot->level[class];
 	bool down = direction == LEVEL_DOWN;
@@ -158,6 +198,14 @@ static void settle(
 	}
 }
 
+/* Somebody may have been killed while the FIFO was full for a moment. */
+static void mend_room(const struct slot *slot, unsigned class, struct fifo *fifo)
+{
+	if (class == CLASS_IN && atomic_load(&slot->settling) > 1 && !slot_at_limit(slot) &&
+		!has_room(fifo))
+		unfill(fifo);
+}
+
 /* Whoever is killed between these two leaves `settling` up. */
 static void begin(struct slot *slot)
 {
@@ -165,55 +213,79 @@ static void begin(struct slot *slot)
 	CRASH_POINT("settle.begun");
 }
 
-static void end(struct slot *slot)
+/* Does the late writes that were met; where the counter has no room for them they stay in the FIFO.
+ */
+static bool do_late(struct slot *slot, unsigned class, struct fifo *fifo)
 {
-	uint32_t settling = atomic_load(&slot->settling);
+	uint64_t value = fifo->late;
+	struct counter_step step;
 
+	fifo->late = 0;
+	if (!value || slot_is_mask(slot))
+		return false;
+	step = counter_add(&slot->counter, atomic_load(&slot->counter.guard), value);
+	if (step.err == EAGAIN)
+		raw_write(fifo->fd, &value, WORD);
+	if (step.err)
+		return false;
+	settle(slot, class, fifo, LEVEL_UP, true);
+	return true;
+}
+
+static bool end(struct slot *slot, unsigned class, struct fifo *fifo)
+{
+	bool late = false;
+	uint32_t settling;
+
+	while (do_late(slot, class, fifo))
+		late = true;
+	settling = atomic_load(&slot->settling);
 	CRASH_POINT("settle.done");
 	while (settling && !atomic_compare_exchange_weak(&slot->settling, &settling, settling - 1))
 		;
+	return late;
 }
 
-/* Somebody may have been killed while the FIFO was full for a moment. */
-static void mend_room(const struct slot *slot, unsigned class, int fifo)
+bool level_settle(
+	struct slot *slot, unsigned class, int fd, enum level_direction direction, bool edge)
 {
-	if (class == CLASS_IN && atomic_load(&slot->settling) > 1 && !slot_at_limit(slot) &&
-		!has_room(fifo))
-		unfill(fifo);
-}
+	struct fifo fifo = {.fd = fd};
 
-void level_settle(
-	struct slot *slot, unsigned class, int fifo, enum level_direction direction, bool edge)
-{
 	begin(slot);
-	settle(slot, class, fifo, direction, edge);
-	mend_room(slot, class, fifo);
-	end(slot);
+	settle(slot, class, &fifo, direction, edge);
+	mend_room(slot, class, &fifo);
+	return end(slot, class, &fifo);
 }
 
-void level_leave_limit(struct slot *slot, int fifo)
+bool level_leave_limit(struct slot *slot, int fd)
 {
+	struct fifo fifo = {.fd = fd};
+
 	begin(slot);
-	settle(slot, CLASS_IN, fifo, unfill(fifo) ? LEVEL_UP : LEVEL_DOWN, false);
-	end(slot);
+	settle(slot, CLASS_IN, &fifo, unfill(&fifo) ? LEVEL_UP : LEVEL_DOWN, false);
+	return end(slot, CLASS_IN, &fifo);
 }
 
-void level_raise_out(struct slot *slot, int fifo)
+bool level_raise_out(struct slot *slot, int fd)
 {
+	struct fifo fifo = {.fd = fd};
+
 	begin(slot);
-	fill(fifo);
+	fill(&fifo);
 	CRASH_POINT("settle.filled");
-	settle(slot, CLASS_IN, fifo, unfill(fifo) ? LEVEL_UP : LEVEL_DOWN, false);
-	end(slot);
+	settle(slot, CLASS_IN, &fifo, unfill(&fifo) ? LEVEL_UP : LEVEL_DOWN, false);
+	return end(slot, CLASS_IN, &fifo);
 }
 
-void level_raise_in(struct slot *slot, int fifo)
+bool level_raise_in(struct slot *slot, int fd)
 {
+	struct fifo fifo = {.fd = fd};
+
 	begin(slot);
-	poke(fifo, false);
+	poke(&fifo, false);
 	CRASH_POINT("settle.poked");
-	settle(slot, CLASS_IN, fifo, LEVEL_DOWN, false);
-	end(slot);
+	settle(slot, CLASS_IN, &fifo, LEVEL_DOWN, false);
+	return end(slot, CLASS_IN, &fifo);
 }
 
 bool level_landed(const struct slot *slot, unsigned class)

@@ -8,6 +8,7 @@
 #include "core/object.h"
 #include "core/stats.h"
 #include "core/wait.h"
+#include "sys/probe.h"
 
 /* Opens or pins what the class is mirrored into. */
 static struct fifo_loan get_fifo(const struct fdref *ref, unsigned class)
@@ -24,19 +25,41 @@ static void put_fifo(const struct fdref *ref, unsigned class, struct fifo_loan l
 }
 
 static int settle(
+	const struct fdref *ref, unsigned class, enum level_direction direction, bool edge);
+
+/* Late writes were done while the object's own FIFO was settled: the others are to hear of them. */
+static void tell_late(const struct fdref *ref)
+{
+	struct slot *slot = ref->object;
+	uint32_t watched = atomic_load(&slot->watched);
+	uint32_t classes = watched & CLASSES_MASK & ~(1u << CLASS_IN);
+
+	wait_wake(&slot->read_seq, &slot->read_waiters);
+	for (; classes; classes &= classes - 1) {
+		unsigned class = (unsigned)__builtin_ctz(classes);
+		bool edge = watched & 1u << (class + WATCHED_EDGE);
+
+		settle(ref, class, LEVEL_UP, edge && (class_bits(class) & EPOLLIN));
+	}
+}
+
+static int settle(
 	const struct fdref *ref, unsigned class, enum level_direction direction, bool edge)
 {
 	/* the last close would close the class fd under our hands */
 	bool held = class != CLASS_IN && object_hold_living(ref);
 	struct fifo_loan loan = {.fd = 0};
+	bool late = false;
 
 	if (class == CLASS_IN || held || slot_lives_as(ref->object, ref->generation)) {
 		loan = get_fifo(ref, class);
 		if (loan.fd >= 0) {
-			level_settle(ref->object, class, loan.fd, direction, edge);
+			late = level_settle(ref->object, class, loan.fd, direction, edge);
 			put_fifo(ref, class, loan);
 		}
 	}
+	if (late)
+		tell_late(ref);
 	if (held)
 		object_release(ref);
 	return loan.fd < 0 ? -loan.fd : 0;
@@ -46,8 +69,10 @@ int mirror_watch(const struct fdref *ref, unsigned class, bool edge)
 {
 	uint32_t bits = 1u << class;
 
-	if (edge)
+	if (edge) {
 		bits |= 1u << (class + WATCHED_EDGE);
+		probe_fifo_edges(); /* here rather than in a thread that only writes */
+	}
 	if ((atomic_load(&ref->object->watched) & bits) != bits)
 		atomic_fetch_or(&ref->object->watched, bits);
 	if (class == CLASS_NONE)
@@ -57,7 +82,7 @@ int mirror_watch(const struct fdref *ref, unsigned class, bool edge)
 
 void mirror_watch_out_edges(const struct fdref *ref)
 {
-	atomic_fetch_or(&ref->object->watched, WATCHED_OUT_EDGE);
+	atomic_fetch_or(&ref->object->watched, WATCHED_OUT | WATCHED_OUT_EDGE);
 	mirror_watch(ref, CLASS_IN, true);
 }
 
@@ -117,19 +142,27 @@ void mirror_refresh(const struct fdref *ref, unsigned class)
 		settle(ref, class, LEVEL_UP, false);
 }
 
+void mirror_mend(const struct fdref *ref)
+{
+	settle(ref, CLASS_IN, LEVEL_DOWN, false);
+}
+
 static bool at_limit(uint64_t count)
 {
 	return !(counter_state(count) & EPOLLOUT);
 }
 
-static void with_own_fifo(const struct fdref *ref, void (*act)(struct slot *, int))
+static void with_own_fifo(const struct fdref *ref, bool (*act)(struct slot *, int))
 {
 	struct fifo_loan loan = get_fifo(ref, CLASS_IN);
+	bool late;
 
 	if (loan.fd < 0)
 		return;
-	act(ref->object, loan.fd);
+	late = act(ref->object, loan.fd);
 	put_fifo(ref, CLASS_IN, loan);
+	if (late)
+		tell_late(ref);
 }
 
 /* `raised`: the event bits of the operation itself, which are an edge for the classes that hold one

@@ -60,4 +60,8 @@ void mirror_always_on(void);
 /* Somebody found the FIFO of the class readable: empties it where that is stale. */
 void mirror_refresh(const struct fdref *ref, unsigned class);
 
+/* Somebody read or wrote the object's own FIFO by mistake: what is in it is taken out, the writes
+ * among it are done, and the level is put there anew. */
+void mirror_mend(const struct fdref *ref);
+
 #endif

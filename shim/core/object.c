@@ -13,6 +13,7 @@
 #include "core/late.h"
 #include "core/local.h"
 #include "core/mirror.h"
+#include "core/passage.h"
 #include "core/process.h"
 #include "core/setid.h"
 #include "core/slotpool.h"
@@ -20,6 +21,7 @@
 #include "core/fifo.h"
 #include "core/store.h"
 #include "core/watch.h"
+#include "sys/passing.h"
 #include "sys/raw.h"
 
 /* 1 once everything below eventfd() is in place; set by object_prepare(). */
@@ -32,6 +34,8 @@ int object_prepare(void)
 	if (atomic_load_explicit(&prepared, memory_order_acquire))
 		return 0;
 	err = fdtable_init();
+	if (!err)
+		passage_start();
 	if (!err)
 		err = store_open();
 	if (!err)
@@ -138,6 +142,7 @@ struct outcome object_create(enum slot_kind kind, uint64_t initial, int flags)
 	struct fdref ref = {.fd = -1};
 	struct outcome outcome;
 	int err = process_borrows_memory() ? ENOSYS : object_prepare();
+	bool free = !err && slotpool_has_free();
 
 	if (!err)
 		ref.slot = slotpool_take(initial, slot_flags(kind, flags), &err);
@@ -145,9 +150,12 @@ struct outcome object_create(enum slot_kind kind, uint64_t initial, int flags)
 		config_debug("no directory or no slot in it", err);
 		return outcome_err(ENOSYS);
 	}
-	atomic_fetch_add(&fdtable_makers, 1);
+	fdtable_begin_making();
 	outcome = create_in_slot(ref, flags);
-	atomic_fetch_sub(&fdtable_makers, 1);
+	fdtable_end_making();
+	/* not before: what is opened for that would be at the very number that others may be
+	 * waiting for, and writing to */
+	slotpool_made(free);
 	return outcome;
 }
 
@@ -319,8 +327,7 @@ static int pin_copy(const struct fdref *ref)
 	return -1;
 }
 
-/* A file of the library's own is the last resort: while it is open it has a number that the program
- * may think free, and put something else at. */
+/* A file of the library's own is the last resort. */
 struct fifo_loan object_borrow_fifo(const struct fdref *ref)
 {
 	uint64_t inode = atomic_load(&ref->object->inode);
@@ -332,7 +339,7 @@ struct fifo_loan object_borrow_fifo(const struct fdref *ref)
 	if (copy >= 0)
 		return (struct fifo_loan){.fd = copy};
 	return (struct fifo_loan){
-		.fd = fifo_open(ref->slot, CLASS_IN, O_CLOEXEC, &inode),
+		.fd = fifo_open_passing(ref->slot, CLASS_IN, &inode),
 		.opened = true,
 	};
 }
@@ -345,7 +352,7 @@ void object_return_fifo(const struct fdref *ref, struct fifo_loan loan)
 	if (!loan.opened)
 		object_unpin(&pinned);
 	else if (loan.fd >= 0)
-		raw_close(loan.fd);
+		passing_close(loan.fd);
 }
 
 /* Of the holds copied from the parent those of its sleeping threads are nobody's. */
@@ -370,6 +377,7 @@ void object_forked(void)
 	store_forked();
 	if (!fdtable_used())
 		return;
+	passage_forked();
 	fdtable_forked();
 	if (!process_shares_numbers() && atomic_exchange(&fdtable_borrowers, 0))
 		adopt_anew();

@@ -11,6 +11,7 @@
 #include "core/mirror.h"
 #include "core/pollset.h"
 #include "core/stats.h"
+#include "sys/passing.h"
 #include "sys/raw.h"
 
 enum { WOKEN_AT_ONCE = 64 };
@@ -54,7 +55,8 @@ static void keep(struct entry *entry, const struct fdref *ref)
 /* The first mask's entry asks the kernel for all of them. */
 static int open_masks(struct pollset *set, nfds_t i)
 {
-	int fd = (int)raw_syscall3(SYS_epoll_create1, EPOLL_CLOEXEC, 0, 0);
+	bool begun = passing_begin();
+	int fd = passing_got(begun, (int)raw_syscall3(SYS_epoll_create1, EPOLL_CLOEXEC, 0, 0));
 
 	stats_syscall();
 	if (fd >= 0)

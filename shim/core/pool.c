@@ -8,6 +8,7 @@
 #include "core/poolfile.h"
 #include "core/process.h"
 #include "core/store.h"
+#include "sys/passing.h"
 #include "sys/raw.h"
 #include "sys/sparse.h"
 
@@ -56,7 +57,7 @@ int pool_open(struct pool *pool)
 	if (fd < 0)
 		return -fd;
 	map = map_file(pool, fd);
-	raw_close(fd);
+	passing_close(fd);
 	if (map < 0 && map > -4096)
 		return (int)-map;
 	if (!atomic_compare_exchange_strong(&pool->head, &none, (struct pool_head *)map))
@@ -72,7 +73,7 @@ static int open_mapped(const struct pool *pool)
 
 	if (fd < 0 || inode_of(fd) == atomic_load(&pool->inode))
 		return fd;
-	raw_close(fd);
+	passing_close(fd);
 	return -ESTALE;
 }
 
@@ -87,7 +88,7 @@ static void look_for_more(struct pool *pool, struct pool_head *head, uint32_t re
 		return;
 	found = fd < 0 ? 0 : poolfile_backed(pool, fd, ready);
 	if (fd >= 0)
-		raw_close(fd);
+		passing_close(fd);
 	raise_to(&pool->backed, found);
 	if (found >= ready)
 		return;
@@ -158,7 +159,7 @@ static int grow(struct pool *pool, struct pool_head *head, uint32_t from)
 	if (fd < 0)
 		return -fd;
 	err = reserve_items(pool, fd, from, more);
-	raw_close(fd);
+	passing_close(fd);
 	if (err)
 		return err;
 	raise_to(&pool->backed, from + more);

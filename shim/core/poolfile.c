@@ -10,6 +10,7 @@
 
 #include "core/store.h"
 #include "core/text.h"
+#include "sys/passing.h"
 #include "sys/raw.h"
 
 enum { LAYOUT_VERSION = 2, DISK_BLOCK = 512 };
@@ -105,7 +106,7 @@ static int make_file(const struct pool *pool)
 	if (!err &&
 		raw_syscall6(SYS_pwrite64, fd, (long)&head, sizeof(head), 0, 0, 0) != sizeof(head))
 		err = ENOSPC;
-	raw_close(fd);
+	passing_close(fd);
 	if (!err)
 		err = store_link(space, pool->name);
 	store_unlink(space);
@@ -194,7 +195,7 @@ int poolfile_open(const struct pool *pool)
 		if (fd >= 0 && head_fits(pool, fd))
 			return fd;
 		if (fd >= 0) {
-			raw_close(fd);
+			passing_close(fd);
 			set_aside(pool);
 		} else if (fd != -ENOENT) {
 			return fd;

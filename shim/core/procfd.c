@@ -13,6 +13,7 @@
 #include "core/text.h"
 #include "core/usermem.h"
 #include "sys/decoy.h"
+#include "sys/passing.h"
 #include "sys/raw.h"
 
 enum { LINK_MAX_BYTES = 512, NAME_BYTES = 32 };
@@ -64,7 +65,7 @@ static void replace(int from, int to)
 	int cloexec = raw_fcntl(to, F_GETFD, 0) & FD_CLOEXEC ? O_CLOEXEC : 0;
 
 	raw_syscall3(SYS_dup3, from, to, cloexec);
-	raw_close(from);
+	passing_close(from);
 }
 
 /* An eventfd's link was opened: usually that fails, but O_PATH opens it. */
@@ -77,7 +78,7 @@ static int open_as_eventfd(int fd, int flags)
 	if (decoy < 0)
 		return ENXIO;
 	own_link(name, decoy);
-	opened = raw_openat(AT_FDCWD, name, flags, 0);
+	opened = passing_openat(AT_FDCWD, name, flags, 0);
 	decoy_close(decoy);
 	if (opened < 0)
 		return -opened;
@@ -118,11 +119,11 @@ static bool leads_to_fifo(int dir, const char *path)
 
 	if (!fdtable_used() || !candidate(path))
 		return false;
-	fd = raw_openat(dir, path, O_PATH | O_CLOEXEC, 0);
+	fd = passing_openat(dir, path, O_PATH | O_CLOEXEC, 0);
 	if (fd < 0)
 		return false;
 	n = link_of(fd, target, sizeof(target));
-	raw_close(fd);
+	passing_close(fd);
 	return n > 0 && fifo_slot_of_link(target, (size_t)n) >= 0;
 }
 

@@ -152,25 +152,40 @@ uint32_t slotpool_sweep(void)
 	return freed;
 }
 
-static void sweep_some(void)
+bool slotpool_has_free(void)
+{
+	return pool_has_free(&slots);
+}
+
+/* Whether any of them was dead. */
+static bool sweep_some(void)
 {
 	/* the slot this process looks at next; any thread moves it */
 	static _Atomic uint32_t cursor;
 	static _Atomic int begun;
 	uint32_t used = pool_used(&slots);
 	int batch = atomic_exchange(&begun, 1) ? BATCH : FIRST_BATCH;
+	bool found = false;
 
-	if (used <= 1 || pool_has_free(&slots))
-		return;
-	for (uint32_t i = 0; batch && i < PASSED_BY && i < used - 1; i++) {
+	for (uint32_t i = 0; batch && i < PASSED_BY && i + 1 < used; i++) {
 		uint32_t index = 1 + atomic_fetch_add(&cursor, 1) % (used - 1);
 		struct slot *slot = slotpool_slot(index);
 
 		if (!slot || !atomic_load(&slot->owner))
 			continue;
-		slotpool_reclaim(index);
+		found |= slotpool_reclaim(index);
 		batch--;
 	}
+	return found;
+}
+
+void slotpool_made(bool from_free)
+{
+	/* the last look was worth it; written by any thread */
+	static _Atomic bool fruitful;
+
+	if (!from_free || (atomic_load(&fruitful) && !pool_has_free(&slots)))
+		atomic_store(&fruitful, sweep_some());
 }
 
 static void set_state(struct slot *slot, uint64_t initial)
@@ -194,7 +209,6 @@ uint32_t slotpool_take(uint64_t initial, uint32_t flags, int *err)
 	struct slot *slot;
 	uint32_t index;
 
-	sweep_some();
 	index = pool_take(&slots, err);
 	if (!index && (slotpool_sweep() || pool_has_free(&slots)))
 		index = pool_take(&slots, err);

@@ -44,4 +44,10 @@ bool slotpool_reclaim(uint32_t index);
 /* All that is dead, at once; how many objects it freed. */
 uint32_t slotpool_sweep(void);
 
+/* Whether a slot that was given back is there to be taken. */
+bool slotpool_has_free(void);
+
+/* An object was made, of such a slot or not: looks at a few slots where more are wanted. */
+void slotpool_made(bool from_free);
+
 #endif

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include "core/text.h"
+#include "sys/passing.h"
 #include "sys/raw.h"
 
 bool stats_on;
@@ -44,11 +45,11 @@ void stats_reset(bool in_child)
 static void add_program_name(struct text *line)
 {
 	char name[32];
-	int fd = raw_openat(AT_FDCWD, "/proc/self/comm", O_RDONLY | O_CLOEXEC, 0);
+	int fd = passing_openat(AT_FDCWD, "/proc/self/comm", O_RDONLY | O_CLOEXEC, 0);
 	long n = fd < 0 ? 0 : raw_read(fd, name, sizeof(name));
 
 	if (fd >= 0)
-		raw_close(fd);
+		passing_close(fd);
 	if (n <= 1)
 		return;
 	name[n - 1] = 0;

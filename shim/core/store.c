@@ -14,6 +14,7 @@
 #include "core/internal.h"
 #include "core/slot.h"
 #include "core/text.h"
+#include "sys/passing.h"
 #include "sys/raw.h"
 
 enum {
@@ -47,12 +48,12 @@ static int stat_fd(int fd, struct stat *st)
 /* Opens `path` where it is a directory of ours that nobody else can enter; an fd or -errno. */
 static int open_private(const char *path, struct stat *st)
 {
-	int fd = raw_openat(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+	int fd = passing_openat(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
 
 	if (fd < 0)
 		return fd;
 	if (stat_fd(fd, st) || st->st_uid != geteuid() || (st->st_mode & 05777) != 0700) {
-		raw_close(fd);
+		passing_close(fd);
 		return -EACCES;
 	}
 	return fd;
@@ -62,7 +63,7 @@ static int open_private(const char *path, struct stat *st)
  * at the path, and only where others have none. */
 static void restore_rights(const char *path)
 {
-	int fd = raw_openat(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+	int fd = passing_openat(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
 	char space[32];
 	struct text link = text_in(space, sizeof(space));
 	struct stat st;
@@ -74,7 +75,7 @@ static void restore_rights(const char *path)
 	if (!stat_fd(fd, &st) && st.st_uid == geteuid() && !(st.st_mode & 05077) &&
 		(st.st_mode & 0700) != 0700)
 		raw_syscall3(SYS_fchmodat, AT_FDCWD, (long)space, 0700);
-	raw_close(fd);
+	passing_close(fd);
 }
 
 static int make_private(const char *path)
@@ -246,7 +247,7 @@ static int reopen_directory(void)
 		return fd;
 	if (is_directory(&st))
 		return internal_adopt(fd);
-	raw_close(fd);
+	passing_close(fd);
 	return -ENOENT;
 }
 
@@ -272,7 +273,7 @@ int store_open_file(const char *name, int flags, unsigned mode)
 {
 	if (!store_found_again())
 		return -EBADF;
-	return raw_openat(atomic_load(&dirfd), name, flags | O_NOFOLLOW | O_CLOEXEC, mode);
+	return passing_openat(atomic_load(&dirfd), name, flags | O_NOFOLLOW | O_CLOEXEC, mode);
 }
 
 int store_link(const char *from, const char *to)

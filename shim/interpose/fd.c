@@ -58,7 +58,7 @@ static int call_dup2(int from, int to, int flags)
 
 int dup2(int from, int to)
 {
-	if (fdtable_foreign(from) && fdtable_foreign(to))
+	if (!fdtable_used())
 		return real()->dup2(from, to);
 	return (int)outcome_return(fdlife_dup_onto(from, to, 0, call_dup2));
 }
@@ -70,7 +70,7 @@ static int call_dup3(int from, int to, int flags)
 
 int dup3(int from, int to, int flags)
 {
-	if (fdtable_foreign(from) && fdtable_foreign(to))
+	if (!fdtable_used())
 		return real()->dup3(from, to, flags);
 	return (int)outcome_return(fdlife_dup_onto(from, to, flags, call_dup3));
 }

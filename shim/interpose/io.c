@@ -76,8 +76,8 @@ static ssize_t foreign_read(int fd, void *buf, size_t n)
 	int saved = errno;
 	ssize_t got = real()->read(fd, buf, n);
 
-	if (got == 0 || got >= (ssize_t)sizeof(uint64_t) || n < sizeof(uint64_t) ||
-		(got < 0 && errno != EAGAIN) || !late_possible(fd))
+	if (n < sizeof(uint64_t) || (got < 0 && errno != EAGAIN) || got == 0 ||
+		(got > 0 && got % (ssize_t)sizeof(uint64_t)) || !late_possible(fd))
 		return got;
 	outcome = got < 0 ? outcome_err(EAGAIN) : outcome_ok(got);
 	errno = saved;
@@ -89,7 +89,7 @@ static ssize_t foreign_write(int fd, const void *buf, size_t n)
 	ssize_t done = real()->write(fd, buf, n);
 
 	if (done == sizeof(uint64_t) && n == sizeof(uint64_t) && late_possible(fd))
-		return outcome_return(late_write(fd, buf));
+		return outcome_return(late_write(fd));
 	return done;
 }
 

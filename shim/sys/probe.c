@@ -7,6 +7,7 @@
 #include <sys/uio.h>
 
 #include "sys/decoy.h"
+#include "sys/passing.h"
 #include "sys/raw.h"
 
 enum answer { UNASKED, NO, YES };
@@ -77,20 +78,21 @@ static enum answer raises_edges(void)
 	struct epoll_event event = {.events = EPOLLIN | EPOLLET};
 	int ends[2];
 	enum answer edge = UNASKED;
-	int epfd = (int)raw_syscall3(SYS_epoll_create1, EPOLL_CLOEXEC, 0, 0);
+	bool begun = passing_begin();
+	int epfd = passing_got(begun, (int)raw_syscall3(SYS_epoll_create1, EPOLL_CLOEXEC, 0, 0));
 
 	if (epfd < 0)
 		return UNASKED;
-	if (!raw_syscall3(SYS_pipe2, (long)ends, O_CLOEXEC | O_NONBLOCK, 0)) {
+	if (!passing_pipe(ends)) {
 		raw_epoll_ctl(epfd, EPOLL_CTL_ADD, ends[0], &event);
 		raw_write(ends[1], "", 1);
 		events_now(epfd);
 		raw_write(ends[1], "", 1);
 		edge = events_now(epfd) == 1 ? YES : NO;
-		raw_close(ends[0]);
-		raw_close(ends[1]);
+		passing_close(ends[0]);
+		passing_close(ends[1]);
 	}
-	raw_close(epfd);
+	passing_close(epfd);
 	return edge;
 }
 

@@ -7,7 +7,7 @@
 
 TestSuite(core_level, .init = unit_setup, .fini = unit_teardown, .timeout = 20);
 
-enum { PIPE_HOLDS = 65536 };
+enum { PIPE_HOLDS = 65536, WORD = 8 };
 
 static int bytes_in(int fifo)
 {
@@ -46,11 +46,11 @@ Test(core_level, an_empty_counter_leaves_the_fifo_empty)
 	levelkit_free(&m);
 }
 
-Test(core_level, a_positive_counter_puts_a_byte_into_the_fifo)
+Test(core_level, a_positive_counter_puts_a_word_into_the_fifo)
 {
 	struct mirrored m = levelkit_make(7, false);
 
-	cr_expect_eq(bytes_in(m.fifo), 1);
+	cr_expect_eq(bytes_in(m.fifo), WORD);
 	levelkit_check(&m);
 	levelkit_free(&m);
 }
@@ -86,7 +86,7 @@ Test(core_level, a_landed_level_costs_no_system_call_without_edges)
 	for (int i = 0; i < 100; i++)
 		cr_assert(levelkit_add(&m, 1));
 	cr_expect_eq(atomic_load(&stats[STATS_SYSCALLS]), 0);
-	cr_expect_eq(bytes_in(m.fifo), 1);
+	cr_expect_eq(bytes_in(m.fifo), WORD);
 	levelkit_free(&m);
 }
 
@@ -161,7 +161,7 @@ Test(core_level, one_read_empties_a_fifo_full_of_edges)
 	struct mirrored m = levelkit_make(0, false);
 
 	m.edge = true;
-	for (int i = 0; i < PIPE_HOLDS; i++)
+	for (int i = 0; i < PIPE_HOLDS / WORD; i++)
 		cr_assert(levelkit_add(&m, 1));
 	cr_assert_eq(bytes_in(m.fifo), PIPE_HOLDS);
 	cr_assert(levelkit_take(&m));
@@ -191,12 +191,71 @@ Test(core_level, a_stray_byte_goes_with_the_next_look_downwards)
 	levelkit_free(&m);
 }
 
-Test(core_level, a_look_downwards_while_readable_puts_the_byte_back)
+Test(core_level, a_look_downwards_while_readable_puts_the_word_back)
 {
 	struct mirrored m = levelkit_make(5, false);
 
 	level_settle(m.slot, CLASS_IN, m.fifo, LEVEL_DOWN, false);
-	cr_expect_eq(bytes_in(m.fifo), 1);
+	cr_expect_eq(bytes_in(m.fifo), WORD);
+	levelkit_check(&m);
+	levelkit_free(&m);
+}
+
+static void write_bare(const struct mirrored *m, uint64_t value)
+{
+	cr_assert_eq(write(m->fifo, &value, WORD), WORD);
+}
+
+Test(core_level, writes_that_met_the_bare_fifo_are_done_by_the_next_look)
+{
+	struct mirrored m = levelkit_make(0, false);
+
+	write_bare(&m, 5);
+	write_bare(&m, 1ull << 40);
+	cr_expect(level_settle(m.slot, CLASS_IN, m.fifo, LEVEL_UP, false));
+	cr_expect_eq(atomic_load(&m.slot->count), (1ull << 40) + 5);
+	levelkit_check(&m);
+	cr_expect_not(level_settle(m.slot, CLASS_IN, m.fifo, LEVEL_UP, false));
+	levelkit_free(&m);
+}
+
+Test(core_level, writes_that_met_the_bare_fifo_are_done_among_the_words_of_the_level)
+{
+	struct mirrored m = levelkit_make(1, false);
+
+	m.edge = true;
+	cr_assert(levelkit_add(&m, 1));
+	write_bare(&m, 3);
+	cr_assert(levelkit_add(&m, 1));
+	write_bare(&m, 0);
+	cr_assert(levelkit_take(&m));
+	cr_expect_eq(atomic_load(&m.slot->count), 3);
+	levelkit_check(&m);
+	levelkit_free(&m);
+}
+
+Test(core_level, what_is_no_eventfd_s_write_goes_with_the_level)
+{
+	struct mirrored m = levelkit_make(0, false);
+
+	write_bare(&m, UINT64_MAX);
+	cr_assert_eq(write(m.fifo, "abcde", 5), 5);
+	cr_expect_not(level_settle(m.slot, CLASS_IN, m.fifo, LEVEL_DOWN, false));
+	cr_expect_eq(atomic_load(&m.slot->count), 0);
+	levelkit_check(&m);
+	levelkit_free(&m);
+}
+
+/* The room that is there is not taken by what does not fit. */
+Test(core_level, a_write_beyond_the_limit_stays_in_the_fifo_until_there_is_room)
+{
+	struct mirrored m = levelkit_make(COUNTER_LIMIT - 1, false);
+
+	write_bare(&m, 7);
+	level_settle(m.slot, CLASS_IN, m.fifo, LEVEL_DOWN, false);
+	cr_expect_eq(atomic_load(&m.slot->count), COUNTER_LIMIT - 1);
+	cr_assert(levelkit_take(&m));
+	cr_expect_eq(atomic_load(&m.slot->count), 7);
 	levelkit_check(&m);
 	levelkit_free(&m);
 }

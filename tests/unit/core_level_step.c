@@ -7,6 +7,8 @@ TestSuite(core_level_step, .init = unit_setup, .fini = unit_teardown, .timeout =
 
 #define LIMIT COUNTER_LIMIT
 
+enum { SMALL_FIFO = 8192 };
+
 struct operation {
 	void (*run)(const struct mirrored *m);
 	const char *name;
@@ -114,9 +116,21 @@ static void meet(struct meeting *meeting, size_t first, size_t second)
 	step_each(&step, prepare, check);
 }
 
+/* A small FIFO, as most have: each word that is read is looked at, instruction by instruction. */
+static struct mirrored make_small(uint64_t start, bool semaphore)
+{
+	struct mirrored m = levelkit_make(0, semaphore);
+
+	cr_assert_eq(fcntl(m.fifo, F_SETPIPE_SZ, SMALL_FIFO), SMALL_FIFO);
+	atomic_fetch_or(&m.slot->watched, WATCHED_OUT);
+	atomic_store(&m.slot->count, start);
+	level_settle(m.slot, CLASS_IN, m.fifo, LEVEL_UP, false);
+	return m;
+}
+
 static void meet_all(uint64_t start, bool semaphore, bool edge)
 {
-	struct meeting meeting = {.m = levelkit_make(start, semaphore), .start = start};
+	struct meeting meeting = {.m = make_small(start, semaphore), .start = start};
 
 	meeting.m.edge = edge;
 	for (size_t pair = 0; pair < FIRSTS * SECONDS; pair++)
@@ -172,7 +186,7 @@ Test(core_level_step, from_the_limit_of_a_semaphore)
 /* Costs many system calls, hence apart. */
 static void meet_raising_out(uint64_t start, bool semaphore)
 {
-	struct meeting meeting = {.m = levelkit_make(start, semaphore), .start = start};
+	struct meeting meeting = {.m = make_small(start, semaphore), .start = start};
 
 	for (size_t other = 0; other <= TAKE; other++) {
 		meet(&meeting, RAISE_OUT, other);
@@ -218,7 +232,7 @@ static void meet_twice(struct meeting *meeting, size_t first, size_t second, siz
 
 static void meet_all_twice(uint64_t start, bool semaphore)
 {
-	struct meeting meeting = {.m = levelkit_make(start, semaphore), .start = start};
+	struct meeting meeting = {.m = make_small(start, semaphore), .start = start};
 
 	for (size_t first = ADD; first <= TAKE; first++) {
 		meet_twice(&meeting, first, ADD, TAKE);
