@@ -53,6 +53,14 @@ static struct outcome ask_vector(long nr, uint64_t count, const struct iovec *io
 	return outcome_raw(ret);
 }
 
+/* A mask has a plain read and a plain write, as the counter's write is on the running kernel: what
+ * flags that one takes holds for both. */
+static bool mask_refuses(const struct fdref *ref, const struct iovec *iov, int n, int flags)
+{
+	return slot_is_mask(ref->object) &&
+	       ask_vector(SYS_pwritev2, COUNTER_LIMIT, iov, n, flags).err == EOPNOTSUPP;
+}
+
 struct outcome oddio_preadv2(
 	const struct fdref *ref, const struct iovec *iov, int count, off_t at, int flags)
 {
@@ -61,7 +69,9 @@ struct outcome oddio_preadv2(
 
 	if (at != -1)
 		return oddio_ask(SYS_preadv2, args, 1);
-	if (flags) {
+	if (flags && mask_refuses(ref, iov, count, flags))
+		return outcome_err(EOPNOTSUPP);
+	if (flags && !slot_is_mask(ref->object)) {
 		outcome = ask_vector(SYS_preadv2, 0, iov, count, flags);
 		if (outcome.err != EAGAIN)
 			return outcome;
@@ -77,7 +87,9 @@ struct outcome oddio_pwritev2(
 
 	if (at != -1)
 		return oddio_ask(SYS_pwritev2, args, 1);
-	if (flags) {
+	if (flags && mask_refuses(ref, iov, count, flags))
+		return outcome_err(EOPNOTSUPP);
+	if (flags && !slot_is_mask(ref->object)) {
 		outcome = ask_vector(SYS_pwritev2, COUNTER_LIMIT, iov, count, flags);
 		if (outcome.err && outcome.err != EAGAIN)
 			return outcome;

@@ -42,6 +42,11 @@ static enum what what_is(const struct gen *g, uint64_t slot)
 	return slot < SLOTS && g->number[slot] >= 0 ? (enum what)g->what[g->number[slot]] : NOTHING;
 }
 
+enum what believed(const struct gen *g, uint64_t slot)
+{
+	return what_is(g, slot);
+}
+
 /* Children have tables of their own, which nobody follows. */
 void believe_new(struct gen *g, const struct op *op, uint64_t slot, enum what what)
 {
@@ -100,6 +105,8 @@ uint64_t slot_of(struct gen *g, enum what what)
 
 uint64_t any_slot(struct gen *g)
 {
+	if (g->masks && chance(g, 60))
+		return slot_of(g, MASK);
 	return chance(g, 80)   ? slot_of(g, EVENTFD)
 	       : chance(g, 80) ? choose(g, ~0u)
 			       : below(g, SLOT_CODES);

@@ -7,7 +7,7 @@
 
 /* Executors are replaced after so many operations, so that a difference that needs a long history
  * can be found again. */
-enum { LOG_SIZE = 100000, BATCH = 3000, WATCHDOG_MS = 20000, DEFAULT_LENGTH = 200 };
+enum { LOG_SIZE = 100000, BATCH = 3000, WATCHDOG_MS = 20000, DEFAULT_LENGTH = 200, MODELLED = 40 };
 
 void campaign_init(struct campaign *c, const char *preload)
 {
@@ -15,7 +15,9 @@ void campaign_init(struct campaign *c, const char *preload)
 	c->length = DEFAULT_LENGTH;
 	c->most_differences = 1;
 	c->pair.watchdog_ms = WATCHDOG_MS;
+	c->mix = (struct mix){.modelled = MODELLED, .masks = true};
 	c->pair.side[0].preload = "";
+	c->pair.side[0].models = true;
 	c->pair.side[1].preload = preload;
 	c->log = malloc(MAX_OPS * sizeof(*c->log));
 	if (!c->log)
@@ -47,13 +49,21 @@ static size_t add_batch(struct campaign *c)
 	uint64_t left = c->wanted - c->done;
 	do {
 		struct op *ops = c->log + c->logged;
-		size_t n = make_sequence(c->seed, c->sequence++, c->length, ops);
+		size_t n = make_sequence(c->seed, c->sequence++, c->length, c->mix, ops);
 		if (!c->one_sequence && n - 1 > left)
 			n = left + 1;
 		left -= n - 1;
 		c->logged += n;
 	} while (left && !c->one_sequence && c->logged - from < BATCH);
 	return from;
+}
+
+/* Whether op, which is in the log, belongs to a sequence for the model. */
+static bool modelled(const struct campaign *c, const struct op *op)
+{
+	while (op > c->log && op->kind != K_RESET)
+		op--;
+	return op->kind == K_RESET && op->arg[3];
 }
 
 static void show_line(const struct campaign *c, size_t i, const struct op *op,
@@ -65,9 +75,9 @@ static void show_line(const struct campaign *c, size_t i, const struct op *op,
 		printf(" = ");
 		show_result(stdout, op, a);
 	} else {
-		printf("  kernel=");
+		printf(modelled(c, op) ? "  model=" : "  kernel=");
 		show_result(stdout, op, a);
-		printf(" %s=", *c->pair.side[1].preload ? "shim" : "again");
+		printf(" %s=", *c->pair.side[1].preload ? "shim" : "kernel");
 		show_result(stdout, op, b);
 	}
 	printf("\n");
@@ -126,8 +136,8 @@ static void show_shortest(struct campaign *c, size_t from)
 
 static void show_how_to_repeat(const struct campaign *c, bool alone, uint64_t sequence)
 {
-	printf("  again: fuzz-diff --seed %llu --length %u ", (unsigned long long)c->seed,
-		c->length);
+	printf("  again: fuzz-diff --seed %llu --length %u --modelled %u ",
+		(unsigned long long)c->seed, c->length, c->mix.modelled);
 	if (alone)
 		printf("--only %llu\n", (unsigned long long)sequence);
 	else
@@ -140,7 +150,6 @@ static void report(struct campaign *c, size_t begin, size_t at)
 {
 	size_t from, start = start_of_sequence(c->log, at);
 	uint64_t sequence = sequence_at(c, start);
-	struct op op = c->log[at];
 	struct result a = c->pair.side[0].arena->results[at - begin];
 	struct result b = c->pair.side[1].arena->results[at - begin];
 	c->done += without_resets(c->log + begin, at + 1 - begin);
@@ -156,12 +165,14 @@ static void report(struct campaign *c, size_t begin, size_t at)
 	if (shown)
 		show_shortest(c, from);
 	else
-		show_line(c, at - start, &op, &a, &b);
+		show_line(c, at - start, c->log + at, &a, &b);
 	show_how_to_repeat(c, shown && from == start, sequence);
 }
 
 void campaign_run(struct campaign *c)
 {
+	/* The kernel has no masks, but the rest of what the model knows. */
+	c->mix.masks = *c->pair.side[1].preload || c->pair.side[1].models;
 	while (c->done < c->wanted && c->differences < c->most_differences) {
 		size_t from = add_batch(c);
 		ssize_t at = pair_run(&c->pair, c->log + from, c->logged - from);

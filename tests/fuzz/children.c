@@ -1,6 +1,6 @@
 /* Forked children of an executor: they share its fds and take turns with it. */
 #define _GNU_SOURCE
-#include "fuzz.h"
+#include "model.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -86,31 +86,51 @@ void child_relay(struct box *b, unsigned proc, size_t i)
 	child_stop(b, proc, false);
 }
 
+static void end_child(struct box *b, unsigned proc, bool kill_it)
+{
+	if (b->modelled) {
+		model_exit(proc);
+		b->child[proc].pid = 0;
+	} else {
+		child_stop(b, proc, kill_it);
+	}
+}
+
 static void end_children(struct box *b)
 {
 	for (unsigned proc = 1; proc < PROCS; proc++)
 		if (child_alive(b, proc))
-			child_stop(b, proc, false);
+			end_child(b, proc, false);
+}
+
+static void close_all(struct box *b)
+{
+	if (b->modelled)
+		return;
+	for (int fd = 3; fd <= b->highest; fd++)
+		close(fd);
 }
 
 static void run_reset(struct box *b, const struct op *op, struct result *r)
 {
 	end_children(b);
-	for (int fd = 3; fd <= b->highest; fd++)
-		close(fd);
+	close_all(b);
 	for (int i = 0; i < SLOTS; i++)
 		b->fd[i] = -1;
 	b->highest = 0;
 	b->edges = op->arg[0];
 	b->semaphores = op->arg[1];
 	b->forks = op->arg[2];
+	b->follows = op->arg[3];
+	b->modelled = b->models && b->follows;
+	model_reset(b->fault);
 	r->ret = 0;
 }
 
 static void show_reset(FILE *f, const struct op *op)
 {
-	fprintf(f, "close everything%s%s", op->arg[0] ? ", edges only from here" : "",
-		op->arg[1] ? ", with semaphores" : "");
+	fprintf(f, "close everything%s%s%s", op->arg[0] ? ", edges only from here" : "",
+		op->arg[1] ? ", with semaphores" : "", op->arg[3] ? ", by the model" : "");
 }
 
 static void make_fork(struct gen *g, struct op *op)
@@ -122,13 +142,22 @@ static void make_fork(struct gen *g, struct op *op)
 	g->kids |= 1u << op->arg[0];
 }
 
+static bool start(struct box *b, unsigned proc)
+{
+	if (!b->modelled)
+		return child_start(b, proc);
+	model_fork(b, proc);
+	b->child[proc].pid = 1;
+	return box_copy(b, b->kin[proc], proc);
+}
+
 static void run_fork(struct box *b, const struct op *op, struct result *r)
 {
 	unsigned proc = (unsigned)op->arg[0] % PROCS;
 	if (proc == 0 || child_alive(b, proc))
 		r->status = SKIPPED;
 	else
-		answer(r, child_start(b, proc) ? 0 : -1);
+		answer(r, start(b, proc) ? 0 : -1);
 }
 
 static void show_fork(FILE *f, const struct op *op)
@@ -152,7 +181,7 @@ static void run_exit(struct box *b, const struct op *op, struct result *r)
 	if (proc == 0 || !child_alive(b, proc))
 		r->status = SKIPPED;
 	else
-		child_stop(b, proc, op->arg[1]);
+		end_child(b, proc, op->arg[1]);
 }
 
 static void show_exit(FILE *f, const struct op *op)

@@ -1,6 +1,6 @@
 /* Operations that close fds. */
 #define _GNU_SOURCE
-#include "fuzz.h"
+#include "model.h"
 
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -24,17 +24,26 @@ static void forget(struct box *b, const struct op *op)
 static void run_close(struct box *b, const struct op *op, struct result *r)
 {
 	int fd = box_fd(b, op->arg[AT]);
-	answer(r, op->raw ? syscall(SYS_close, fd) : close(fd));
+	if (b->modelled)
+		answer(r, model_close(b, fd));
+	else
+		answer(r, op->raw ? syscall(SYS_close, fd) : close(fd));
 	forget(b, op);
 }
 
 static void run_fclose(struct box *b, const struct op *op, struct result *r)
 {
-	FILE *f = fdopen(box_fd(b, op->arg[AT]), "r+");
-	answer(r, f ? fclose(f) : -1);
-	value(r, f != NULL);
-	if (f)
-		r->err = UNTOUCHED;
+	int fd = box_fd(b, op->arg[AT]);
+	if (b->modelled) {
+		answer(r, model_fclose(b, fd));
+		value(r, r->ret == 0);
+	} else {
+		FILE *f = fdopen(fd, "r+");
+		answer(r, f ? fclose(f) : -1);
+		value(r, f != NULL);
+		if (f)
+			r->err = UNTOUCHED;
+	}
 	forget(b, op);
 }
 
@@ -59,6 +68,15 @@ static void make_close_range(struct gen *g, struct op *op)
 		believe_closed(g, op, op->arg[AT], false);
 }
 
+static long do_close_range(const struct box *b, const struct op *op, int first, int last, int flags)
+{
+	if (b->modelled)
+		return model_close_range(b, (unsigned)first, (unsigned)last, flags);
+	if (op->raw)
+		return syscall(SYS_close_range, first, last, flags);
+	return close_range((unsigned)first, (unsigned)last, flags);
+}
+
 static void run_close_range(struct box *b, const struct op *op, struct result *r)
 {
 	int flags = (int)op->arg[FLAGS];
@@ -73,10 +91,8 @@ static void run_close_range(struct box *b, const struct op *op, struct result *r
 	int first = box_fd(b, op->arg[AT]), last = box_fd(b, op->arg[LAST]);
 	if (first < 0 || last < 0)
 		r->status = SKIPPED;
-	else if (op->raw)
-		answer(r, syscall(SYS_close_range, first, last, flags));
 	else
-		answer(r, close_range((unsigned)first, (unsigned)last, flags));
+		answer(r, do_close_range(b, op, first, last, flags));
 }
 
 static void show_close_range(FILE *f, const struct op *op)

@@ -1,7 +1,8 @@
 /* Operations on epoll sets. */
 #define _GNU_SOURCE
-#include "fuzz.h"
+#include "model.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -10,7 +11,7 @@
 #include <unistd.h>
 
 enum { EPFD, WHAT, AT, EVENTS_WANTED, DATA, PLACE };
-enum { MOST = 128, DRAIN_LIMIT = 64 };
+enum { MOST = 128, DRAIN_LIMIT = 64, NESTING = 3 };
 
 static const uint32_t stop_at_edge = EPOLLET | EPOLLONESHOT;
 
@@ -18,7 +19,7 @@ static void make_ep_create(struct gen *g, struct op *op)
 {
 	static const unsigned flags[] = {
 		0, 0, 0, 0, EPOLL_CLOEXEC, EPOLL_CLOEXEC, EPOLL_CLOEXEC, 1};
-	op->arg[EPFD] = EP0 + below(g, EPS);
+	op->arg[EPFD] = EP0 + (g->nests ? g->sets++ % NESTING : below(g, EPS));
 	op->arg[WHAT] = chance(g, 10);
 	op->arg[2] = PICK(g, flags);
 	if (op->arg[2] != 1 && (op->arg[2] || !op->arg[WHAT]))
@@ -28,7 +29,10 @@ static void make_ep_create(struct gen *g, struct op *op)
 static void run_ep_create(struct box *b, const struct op *op, struct result *r)
 {
 	int n = (int)op->arg[2];
-	answer(r, op->arg[WHAT] ? epoll_create(n) : epoll_create1(n));
+	if (b->modelled)
+		answer(r, model_epoll_create(b, !op->arg[WHAT], n));
+	else
+		answer(r, op->arg[WHAT] ? epoll_create(n) : epoll_create1(n));
 	box_keep(b, op->arg[EPFD], (int)r->ret);
 }
 
@@ -50,9 +54,11 @@ static uint32_t any_events(struct gen *g)
 	static const uint32_t single[] = {EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP, EPOLLERR,
 		EPOLLHUP, EPOLLRDNORM, EPOLLWRNORM, EPOLLRDBAND, EPOLLMSG};
 	uint32_t events = chance(g, 75) ? PICK(g, usual) : 0;
+	if (g->masks && chance(g, 50))
+		events = chance(g, 50) ? below(g, 8) : g->mask; /* IN, PRI, OUT */
 	while (chance(g, 30))
 		events |= PICK(g, single);
-	if (chance(g, 30))
+	if (chance(g, g->masks ? 45 : 30))
 		events |= EPOLLET;
 	if (chance(g, 20))
 		events |= EPOLLONESHOT;
@@ -79,6 +85,14 @@ static void choose_watch(struct gen *g, struct op *op)
 		believe_unwatched(g, op->arg[EPFD], op->arg[AT]);
 }
 
+/* No two watches alike, so that one can tell which of them were reported; still every bit is
+ * either way in some. */
+static uint64_t data_of_its_own(struct gen *g)
+{
+	uint64_t serial = ++g->serial, bases[] = {0, UINT64_MAX << 16, 1ull << 63, rnd(g) << 16};
+	return chance(g, 20) ? serial << 40 : PICK(g, bases) | serial;
+}
+
 static void make_ep_ctl(struct gen *g, struct op *op)
 {
 	static const int what[] = {EPOLL_CTL_ADD, EPOLL_CTL_ADD, EPOLL_CTL_ADD, EPOLL_CTL_MOD,
@@ -87,18 +101,28 @@ static void make_ep_ctl(struct gen *g, struct op *op)
 	op->arg[EPFD] = any_set(g);
 	op->arg[WHAT] = chance(g, 98) ? (uint64_t)PICK(g, what) : 0;
 	op->arg[AT] = chance(g, 92) ? any_slot(g) : slot_of(g, SET);
+	if (g->nests && chance(g, 25)) {
+		op->arg[EPFD] = EP0 + below(g, NESTING - 1);
+		op->arg[AT] = op->arg[EPFD] + 1;
+	}
 	choose_watch(g, op);
 	op->arg[EVENTS_WANTED] = any_events(g);
+	if (g->nests && believed(g, op->arg[AT]) == SET)
+		op->arg[EVENTS_WANTED] |= EPOLLIN;
 	op->arg[DATA] = chance(g, 70) ? op->arg[AT] : PICK(g, special);
 	if (chance(g, 10))
 		op->arg[DATA] = rnd(g);
+	if (g->modelled)
+		op->arg[DATA] = data_of_its_own(g);
 	if (chance(g, 3))
 		op->arg[PLACE] = below(g, PLACES);
 }
 
-static bool is_set(int fd)
+static bool is_set(const struct box *b, int fd)
 {
 	char path[32], link[32] = "";
+	if (b->modelled)
+		return model_is_set(b, fd);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	return readlink(path, link, sizeof(link) - 1) > 0 && strstr(link, "eventpoll");
 }
@@ -110,7 +134,7 @@ static bool may_show_more(const struct box *b, const struct op *op, uint32_t eve
 {
 	if (!b->semaphores || !(events & (EPOLLET | EPOLLEXCLUSIVE)))
 		return false;
-	return (b->forks && (events & EPOLLOUT)) || is_set(box_fd(b, op->arg[AT]));
+	return (b->forks && (events & EPOLLOUT)) || is_set(b, box_fd(b, op->arg[AT]));
 }
 
 static void run_ep_ctl(struct box *b, const struct op *op, struct result *r)
@@ -118,14 +142,18 @@ static void run_ep_ctl(struct box *b, const struct op *op, struct result *r)
 	int set = box_fd(b, op->arg[EPFD]), fd = box_fd(b, op->arg[AT]), what = (int)op->arg[WHAT];
 	struct epoll_event e = {.events = (uint32_t)op->arg[EVENTS_WANTED]};
 	struct epoll_event *p = (struct epoll_event *)(void *)box_place(b, op->arg[PLACE]);
-	if ((b->edges && !(e.events & stop_at_edge)) || may_show_more(b, op, e.events)) {
+	bool others = op->arg[PLACE] == P_READONLY; /* events, that are there */
+	if ((b->edges && (others || !(e.events & stop_at_edge))) ||
+		may_show_more(b, op, e.events)) {
 		r->status = SKIPPED;
 		return;
 	}
 	e.data.u64 = op->arg[DATA];
 	if (sizeof(e) <= box_room(op->arg[PLACE]))
 		memcpy(p, &e, sizeof(e));
-	if (op->raw)
+	if (b->modelled)
+		answer(r, model_epoll_ctl(b, set, what, fd, p));
+	else if (op->raw)
 		answer(r, syscall(SYS_epoll_ctl, set, what, fd, p));
 	else
 		answer(r, epoll_ctl(set, what, fd, p));
@@ -174,12 +202,24 @@ static void make_ep_wait(struct gen *g, struct op *op)
 	op->arg[EPFD] = any_set(g);
 	op->arg[CALL] = below(g, CALLS);
 	op->arg[MAX_EVENTS] = chance(g, 97) ? MOST : (uint64_t)PICK(g, odd);
+	if (g->modelled && chance(g, 30))
+		op->arg[MAX_EVENTS] = 1 + below(g, 4);
 	if (chance(g, 4))
 		op->arg[TIMEOUT] = ONE_MS;
 	else if (chance(g, 2))
 		op->arg[TIMEOUT] = INVALID;
 	if (chance(g, 3))
 		op->arg[PLACE] = below(g, PLACES);
+}
+
+static long model_wait(const struct box *b, const struct op *op, struct epoll_event *e)
+{
+	if (op->arg[CALL] == TIMESPEC_CALL && op->arg[TIMEOUT] == INVALID) {
+		errno = EINVAL;
+		return -1;
+	}
+	return model_epoll_wait(
+		b, box_fd(b, op->arg[EPFD]), e, (int)op->arg[MAX_EVENTS], &b->other);
 }
 
 static long do_wait(const struct op *op, int set, struct epoll_event *e)
@@ -201,12 +241,12 @@ static void run_ep_wait(struct box *b, const struct op *op, struct result *r)
 {
 	struct epoll_event *p = (struct epoll_event *)(void *)box_place(b, op->arg[PLACE]);
 	int most = (int)op->arg[MAX_EVENTS];
-	/* Room for some events only: which ones come first is free. */
-	if (most > 0 && most < MOST) {
+	/* Room for some events only: which ones come first is free, and the kernel asks nobody. */
+	if (most > 0 && most < MOST && !b->follows) {
 		r->status = SKIPPED;
 		return;
 	}
-	answer(r, do_wait(op, box_fd(b, op->arg[EPFD]), p));
+	answer(r, b->modelled ? model_wait(b, op, p) : do_wait(op, box_fd(b, op->arg[EPFD]), p));
 	keep_events(r, p, (int)r->ret);
 }
 
@@ -237,7 +277,10 @@ static void run_ep_drain(struct box *b, const struct op *op, struct result *r)
 		return;
 	}
 	do {
-		n = epoll_wait(set, e + total, most, 0);
+		if (b->modelled)
+			n = (int)model_epoll_wait(b, set, e + total, most, NULL);
+		else
+			n = epoll_wait(set, e + total, most, 0);
 		total += n > 0 ? n : 0;
 	} while (n > 0 && total < DRAIN_LIMIT);
 	answer(r, n < 0 ? -1 : total);

@@ -1,6 +1,6 @@
 /* An executor: runs the operations of its arena on the eventfds it was started with. */
 #define _GNU_SOURCE
-#include "fuzz.h"
+#include "model.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -51,7 +51,7 @@ void box_keep(struct box *b, uint64_t slot, int fd)
 	if (fd < 0 || slot >= SLOTS)
 		return;
 	if (fd >= FD_LIMIT) {
-		close(fd);
+		(void)(b->modelled ? model_close(b, fd) : close(fd));
 		return;
 	}
 	b->fd[slot] = fd;
@@ -120,9 +120,41 @@ void box_perform(struct box *b, size_t i)
 		falsify(b, op, r);
 }
 
+bool box_copy(const struct box *from, struct box *to, unsigned proc)
+{
+	unsigned char *pages = to->pages ? to->pages : map_pages();
+	*to = *from;
+	to->proc = proc;
+	to->pages = pages;
+	if (pages)
+		memcpy(pages, from->pages, PAGE);
+	return pages;
+}
+
+/* The model's children are copies of the box. */
+static void run_modelled(struct box *b, size_t i)
+{
+	struct result *r = &b->arena->results[i];
+	unsigned proc = b->arena->ops[i].proc;
+	struct box *who = proc ? b->kin[proc % PROCS] : b;
+	who->other = *r;
+	if (proc == 0 || (proc < PROCS && child_alive(b, proc))) {
+		box_perform(who, i);
+	} else {
+		r->status = SKIPPED;
+		r->n = 0;
+	}
+	if (model_is_lost())
+		r->status = UNDECIDED;
+}
+
 static void run_one(struct box *b, size_t i)
 {
 	unsigned proc = b->arena->ops[i].proc;
+	if (b->modelled) {
+		run_modelled(b, i);
+		return;
+	}
 	if (proc == 0) {
 		box_perform(b, i);
 	} else if (proc < PROCS && child_alive(b, proc)) {
@@ -165,10 +197,13 @@ static bool prepare(struct box *b)
 	return b->arena != MAP_FAILED && b->pages && sigaction(SIGALRM, &tick, NULL) == 0;
 }
 
-int executor_main(int fault)
+int executor_main(int fault_and_role)
 {
-	static struct box box;
-	box.fault = (enum fault)fault;
+	static struct box box, kin[PROCS];
+	box.fault = (enum fault)(fault_and_role & ~MODELS);
+	box.models = fault_and_role & MODELS;
+	for (unsigned proc = 0; proc < PROCS; proc++)
+		box.kin[proc] = &kin[proc];
 	if (!prepare(&box) || !introduce())
 		return 2;
 	for (char go; read(CONTROL_FD, &go, 1) == 1;) {

@@ -1,6 +1,6 @@
 /* Operations that make, copy and close fds. */
 #define _GNU_SOURCE
-#include "fuzz.h"
+#include "model.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -10,17 +10,20 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "efdshim/eventfd.h"
+
 enum { AT, INITVAL, FLAGS };
+enum { FIRST_FREE = 3 };
 
 static const struct bit_name efd_names[] = {{EFD_NONBLOCK, "NONBLOCK"}, {EFD_CLOEXEC, "CLOEXEC"},
-	{EFD_SEMAPHORE, "SEMAPHORE"}, {0, NULL}};
+	{EFD_SEMAPHORE, "SEMAPHORE"}, {EFD_MASK, "MASK"}, {0, NULL}};
 static const struct bit_name open_names[] = {
 	{O_NONBLOCK, "NONBLOCK"}, {O_CLOEXEC, "CLOEXEC"}, {0, NULL}};
 
 static void make_eventfd(struct gen *g, struct op *op)
 {
 	static const uint32_t values[] = {0, 0, 0, 0, 1, 1, 2, 5, INT_MAX, UINT_MAX};
-	op->arg[AT] = EFD0 + below(g, EFDS);
+	op->arg[AT] = EFD0 + below(g, g->few ? 2 : EFDS);
 	op->arg[INITVAL] = chance(g, 90) ? PICK(g, values) : (uint32_t)rnd(g);
 	if (chance(g, 85))
 		op->arg[FLAGS] |= EFD_NONBLOCK;
@@ -31,14 +34,17 @@ static void make_eventfd(struct gen *g, struct op *op)
 	if (chance(g, 4))
 		op->arg[FLAGS] |= 1u << below(g, 32);
 	else
-		believe_new(g, op, op->arg[AT], EVENTFD);
+		believe_new(g, op, op->arg[AT], op->kind == K_MASK ? MASK : EVENTFD);
 }
 
+/* Masks have a kind of their own: no kernel makes them. */
 static void run_eventfd(struct box *b, const struct op *op, struct result *r)
 {
 	unsigned initval = (unsigned)op->arg[INITVAL];
-	int flags = (int)op->arg[FLAGS];
-	if (op->raw)
+	int flags = ((int)op->arg[FLAGS] & ~EFD_MASK) | (op->kind == K_MASK ? EFD_MASK : 0);
+	if (b->modelled)
+		answer(r, model_eventfd(b, initval, flags));
+	else if (op->raw)
 		answer(r, syscall(SYS_eventfd2, initval, flags));
 	else
 		answer(r, eventfd(initval, flags));
@@ -49,7 +55,7 @@ static void show_eventfd(FILE *f, const struct op *op)
 {
 	fprintf(f, "%s = eventfd(%#llx, ", slot_name(op->arg[AT]),
 		(unsigned long long)op->arg[INITVAL]);
-	show_bits(f, op->arg[FLAGS], efd_names);
+	show_bits(f, op->kind == K_MASK ? op->arg[FLAGS] | EFD_MASK : op->arg[FLAGS], efd_names);
 	fprintf(f, ")");
 }
 
@@ -74,7 +80,8 @@ static void keep_ends(struct box *b, uint64_t slot, struct result *r, const int 
 static void run_pipe(struct box *b, const struct op *op, struct result *r)
 {
 	int fd[2];
-	answer(r, pipe2(fd, (int)op->arg[FLAGS]));
+	int flags = (int)op->arg[FLAGS];
+	answer(r, b->modelled ? model_pipe(b, fd, flags) : pipe2(fd, flags));
 	keep_ends(b, PIPE_R, r, fd);
 }
 
@@ -133,7 +140,10 @@ static void make_dup(struct gen *g, struct op *op)
 static void run_dup(struct box *b, const struct op *op, struct result *r)
 {
 	int fd = box_fd(b, op->arg[FROM]);
-	answer(r, op->raw ? syscall(SYS_dup, fd) : dup(fd));
+	if (b->modelled)
+		answer(r, model_dup(b, fd));
+	else
+		answer(r, op->raw ? syscall(SYS_dup, fd) : dup(fd));
 	box_keep(b, op->arg[TO], (int)r->ret);
 }
 
@@ -157,12 +167,16 @@ static void make_dup_onto(struct gen *g, struct op *op)
 
 static int onto(const struct box *b, const struct op *op)
 {
-	return op->arg[NUMBER] ? (int)op->arg[NUMBER] : box_fd(b, op->arg[TO]);
+	int number = (int)op->arg[NUMBER];
+	if (number > 0 && number < FIRST_FREE) /* shrinking must not take the harness's own */
+		return FIRST_FREE;
+	return number ? number : box_fd(b, op->arg[TO]);
 }
 
 static void run_dup2(struct box *b, const struct op *op, struct result *r)
 {
-	answer(r, dup2(box_fd(b, op->arg[FROM]), onto(b, op)));
+	int from = box_fd(b, op->arg[FROM]), to = onto(b, op);
+	answer(r, b->modelled ? model_dup2(b, from, to) : dup2(from, to));
 	box_keep(b, op->arg[TO], (int)r->ret);
 }
 
@@ -176,7 +190,10 @@ static void make_dup3(struct gen *g, struct op *op)
 static void run_dup3(struct box *b, const struct op *op, struct result *r)
 {
 	int from = box_fd(b, op->arg[FROM]), to = onto(b, op), flags = (int)op->arg[DUP_FLAGS];
-	answer(r, op->raw ? syscall(SYS_dup3, from, to, flags) : dup3(from, to, flags));
+	if (b->modelled)
+		answer(r, model_dup3(b, from, to, flags));
+	else
+		answer(r, op->raw ? syscall(SYS_dup3, from, to, flags) : dup3(from, to, flags));
 	box_keep(b, op->arg[TO], (int)r->ret);
 }
 
@@ -207,7 +224,10 @@ static void run_dupfd(struct box *b, const struct op *op, struct result *r)
 {
 	int fd = box_fd(b, op->arg[FROM]), low = (int)op->arg[NUMBER];
 	int cmd = op->arg[DUP_FLAGS] == F_DUPFD ? F_DUPFD : F_DUPFD_CLOEXEC;
-	answer(r, op->raw ? syscall(SYS_fcntl, fd, cmd, low) : fcntl(fd, cmd, low));
+	if (b->modelled)
+		answer(r, model_fcntl(b, fd, cmd, low));
+	else
+		answer(r, op->raw ? syscall(SYS_fcntl, fd, cmd, low) : fcntl(fd, cmd, low));
 	box_keep(b, op->arg[TO], (int)r->ret);
 }
 
@@ -223,6 +243,11 @@ static void show_dupfd(FILE *f, const struct op *op)
 		.name = #NAME, .weight = WEIGHT, .make = MAKE, .run = run_##NAME, .show = SHOW}
 
 KIND(eventfd, 12, make_eventfd, show_eventfd);
+const struct kind kind_mask = {.name = "mask",
+	.weight = 12,
+	.make = make_eventfd,
+	.run = run_eventfd,
+	.show = show_eventfd};
 KIND(pipe, 3, make_ends, show_ends);
 KIND(socketpair, 3, make_ends, show_ends);
 KIND(file, 2, make_file, show_file);

@@ -1,6 +1,6 @@
 /* Operations on the flags of an fd. */
 #define _GNU_SOURCE
-#include "fuzz.h"
+#include "model.h"
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
@@ -30,6 +30,8 @@ static void make_get(struct gen *g, struct op *op)
 static long do_fcntl(const struct box *b, const struct op *op, int cmd)
 {
 	int fd = box_fd(b, op->arg[AT]), arg = (int)op->arg[FLAGS];
+	if (b->modelled)
+		return model_fcntl(b, fd, cmd, arg);
 	return op->raw ? syscall(SYS_fcntl, fd, cmd, arg) : fcntl(fd, cmd, arg);
 }
 
@@ -49,7 +51,9 @@ static void make_setfl(struct gen *g, struct op *op)
 		O_NONBLOCK | O_RDWR, 0, O_APPEND, O_NONBLOCK | O_ASYNC, O_NONBLOCK | O_DIRECT,
 		O_NONBLOCK | O_NOATIME, O_NONBLOCK | O_SYNC, O_NONBLOCK | O_CLOEXEC, O_WRONLY};
 	op->arg[AT] = any_slot(g);
-	op->arg[FLAGS] = PICK(g, flags);
+	do
+		op->arg[FLAGS] = PICK(g, flags);
+	while (g->modelled && (op->arg[FLAGS] & (O_DIRECT | O_NOATIME)));
 }
 
 static void run_setfl(struct box *b, const struct op *op, struct result *r)
@@ -103,12 +107,12 @@ static const struct request {
 	{0x12345678, "0x12345678"},
 };
 
-enum { REQUESTS = sizeof(requests) / sizeof(*requests) };
+enum { REQUESTS = sizeof(requests) / sizeof(*requests), MODELLED_REQUESTS = 3 };
 
 static void make_ioctl(struct gen *g, struct op *op)
 {
 	op->arg[AT] = any_slot(g);
-	op->arg[REQUEST] = chance(g, 50) ? 0 : below(g, REQUESTS);
+	op->arg[REQUEST] = chance(g, 50) ? 0 : below(g, g->modelled ? MODELLED_REQUESTS : REQUESTS);
 	op->arg[PLACE] = any_place(g);
 	op->arg[ARGUMENT] = chance(g, 80);
 }
@@ -121,7 +125,10 @@ static void run_ioctl(struct box *b, const struct op *op, struct result *r)
 	bool usable = box_room(op->arg[PLACE]) >= sizeof(*p);
 	if (usable)
 		*p = (int)op->arg[ARGUMENT];
-	answer(r, op->raw ? syscall(SYS_ioctl, fd, code, p) : ioctl(fd, code, p));
+	if (b->modelled)
+		answer(r, model_ioctl(b, fd, code, p));
+	else
+		answer(r, op->raw ? syscall(SYS_ioctl, fd, code, p) : ioctl(fd, code, p));
 	if (usable && code == FIONREAD)
 		value(r, (uint64_t)*p);
 }

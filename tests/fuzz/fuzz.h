@@ -37,6 +37,7 @@ enum { UNTOUCHED = 4000 };
 enum kind_id {
 	K_RESET,
 	K_EVENTFD,
+	K_MASK,
 	K_PIPE,
 	K_SOCKETPAIR,
 	K_FILE,
@@ -51,6 +52,7 @@ enum kind_id {
 	K_WRITE,
 	K_READV,
 	K_WRITEV,
+	K_MASK_WRITE,
 	K_PREAD,
 	K_PWRITE,
 	K_EFD_READ,
@@ -88,7 +90,8 @@ struct op {
 	struct pick list[LIST_MAX];
 };
 
-enum status { DONE, SKIPPED, CRASHED, HUNG };
+/* UNDECIDED: the model does not know; any result is right. */
+enum status { DONE, SKIPPED, UNDECIDED, CRASHED, HUNG };
 
 struct result {
 	int64_t ret;
@@ -106,8 +109,19 @@ enum fault {
 	FAULT_HISTORY,
 	FAULT_CRASH,
 	FAULT_HANG,
+	FAULT_MASK_EDGE,
+	FAULT_MASK_BIT,
+	FAULT_MASK_DATA,
+	FAULT_MASK_MOD,
+	FAULT_MASK_ONESHOT,
+	FAULT_MASK_TWICE,
+	FAULT_MASK_NESTED,
+	FAULT_MASK_CHILD,
 	FAULTS
 };
+
+/* Added to the fault an executor is started with: it answers modelled sequences by the model. */
+enum { MODELS = 1 << 8 };
 
 /* Shared by the driver and one executor: what to do, how far it is, what came out. */
 struct arena {
@@ -133,6 +147,12 @@ struct box {
 	bool edges;	 /* every watch of this sequence is EPOLLET or EPOLLONESHOT */
 	bool forks;	 /* this sequence has children */
 	bool semaphores; /* some eventfds of this sequence are semaphores */
+	bool models;	 /* this executor has the model */
+	bool modelled;	 /* this sequence runs on the model */
+	bool follows;	 /* the model follows the other side where it may choose */
+	unsigned proc;
+	struct box *kin[PROCS]; /* of the model's children */
+	struct result other;	/* what the other side returned for this operation */
 	unsigned char *pages;
 	struct arena *arena;
 	enum fault fault;
@@ -140,10 +160,12 @@ struct box {
 	struct child child[PROCS];
 };
 
-int executor_main(int fault);
+int executor_main(int fault_and_role);
 int box_fd(const struct box *, uint64_t slot);
 /* Puts a new fd into a slot; numbers from FD_LIMIT up are closed again. */
 void box_keep(struct box *, uint64_t slot, int fd);
+/* A copy for the model's child: its fds and memory are its own. */
+bool box_copy(const struct box *from, struct box *to, unsigned proc);
 unsigned char *box_place(struct box *, uint64_t place);
 size_t box_room(uint64_t place);
 /* Runs ops[i] in this process. */
@@ -164,7 +186,7 @@ void falsify(struct box *, const struct op *, struct result *);
 
 /* ---- generating ---- */
 
-enum what { NOTHING, EVENTFD, SET, OTHER };
+enum what { NOTHING, EVENTFD, MASK, SET, OTHER };
 enum { WATCHES = 16 };
 
 struct watch {
@@ -181,6 +203,13 @@ struct gen {
 	bool edges;
 	bool forks;
 	bool semaphores; /* some eventfds of this sequence are semaphores */
+	bool modelled;	 /* only what the model knows */
+	bool masks;
+	bool nests;	 /* sets in sets, often */
+	bool few;	 /* few eventfds */
+	uint32_t mask;	 /* what was written last */
+	unsigned sets;	 /* made so far */
+	uint16_t serial; /* of watches: they are told apart by their data */
 	unsigned weight[KINDS];
 	unsigned total;
 };
@@ -189,8 +218,15 @@ uint64_t rnd(struct gen *);
 unsigned below(struct gen *, unsigned n);
 bool chance(struct gen *, unsigned percent);
 uint64_t any_place(struct gen *);
+/* What a campaign is to have. */
+struct mix {
+	unsigned modelled; /* so many sequences of 100 are for the model */
+	bool masks;	   /* and these have masks */
+};
+
 /* Writes one sequence, beginning with K_RESET, to ops (room for length + 1). Returns its size. */
-size_t make_sequence(uint64_t seed, uint64_t index, unsigned length, struct op *ops);
+size_t make_sequence(
+	uint64_t seed, uint64_t index, unsigned length, struct mix mix, struct op *ops);
 
 /* belief.c */
 void believe_nothing(struct gen *);
@@ -200,6 +236,7 @@ void believe_onto(struct gen *, const struct op *, uint64_t from, uint64_t to, i
 void believe_closed(struct gen *, const struct op *, uint64_t slot, bool forgotten);
 void believe_watched(struct gen *, uint64_t set, uint64_t slot);
 bool believes_in(const struct gen *, enum what);
+enum what believed(const struct gen *, uint64_t slot);
 void believe_unwatched(struct gen *, uint64_t set, uint64_t slot);
 bool believes_watched(const struct gen *, uint64_t set, uint64_t slot);
 bool some_watch(struct gen *, uint64_t *set, uint64_t *slot);
@@ -223,12 +260,12 @@ struct kind {
 };
 
 extern const struct kind *const kinds[KINDS];
-extern const struct kind kind_reset, kind_eventfd, kind_pipe, kind_socketpair, kind_file, kind_dup,
-	kind_dup2, kind_dup3, kind_dupfd, kind_close, kind_close_range, kind_fclose, kind_read,
-	kind_write, kind_readv, kind_writev, kind_pread, kind_pwrite, kind_efd_read, kind_efd_write,
-	kind_getfl, kind_setfl, kind_getfd, kind_setfd, kind_ioctl, kind_lseek, kind_query,
-	kind_splice, kind_poll, kind_select, kind_ep_create, kind_ep_ctl, kind_ep_wait,
-	kind_ep_drain, kind_fork, kind_exit;
+extern const struct kind kind_reset, kind_eventfd, kind_mask, kind_pipe, kind_socketpair, kind_file,
+	kind_dup, kind_dup2, kind_dup3, kind_dupfd, kind_close, kind_close_range, kind_fclose,
+	kind_read, kind_write, kind_readv, kind_writev, kind_mask_write, kind_pread, kind_pwrite,
+	kind_efd_read, kind_efd_write, kind_getfl, kind_setfl, kind_getfd, kind_setfd, kind_ioctl,
+	kind_lseek, kind_query, kind_splice, kind_poll, kind_select, kind_ep_create, kind_ep_ctl,
+	kind_ep_wait, kind_ep_drain, kind_fork, kind_exit;
 
 /* ---- showing ---- */
 
@@ -254,6 +291,7 @@ struct executor {
 	struct arena *arena;
 	const char *preload;
 	enum fault fault;
+	bool models;
 };
 
 struct pair {
@@ -273,6 +311,7 @@ size_t shrink(struct pair *, struct op *ops, size_t n);
 struct campaign {
 	uint64_t seed, wanted, done, sequence;
 	bool one_sequence;
+	struct mix mix;
 	unsigned length, most_differences, differences;
 	bool quiet, stats;
 	size_t shrunk; /* size of the last failing sequence */

@@ -41,6 +41,19 @@ static void add_op(struct gen *g, struct op *op, enum kind_id kind)
 		kinds[kind]->make(g, op);
 }
 
+static const enum kind_id not_modelled[] = {K_SOCKETPAIR, K_FILE, K_LSEEK, K_SPLICE};
+
+/* What passes from set to set shows only where little else happens. */
+static void stress_sets(struct gen *g)
+{
+	static const enum kind_id many[] = {K_EP_CTL, K_EP_WAIT, K_MASK_WRITE};
+	static const enum kind_id few[] = {K_READ, K_WRITE, K_CLOSE, K_DUP2, K_EP_CREATE};
+	for (unsigned i = 0; i < sizeof(many) / sizeof(*many); i++)
+		g->weight[many[i]] = 4 * kinds[many[i]]->weight;
+	for (unsigned i = 0; i < sizeof(few) / sizeof(*few); i++)
+		g->weight[few[i]] = kinds[few[i]]->weight / 2;
+}
+
 /* Every sequence leaves some kinds out and stresses others, to get deeper into what is left. */
 static void choose_weights(struct gen *g)
 {
@@ -51,6 +64,14 @@ static void choose_weights(struct gen *g)
 	for (unsigned i = 0; i < sizeof(always) / sizeof(*always); i++)
 		if (!g->weight[always[i]])
 			g->weight[always[i]] = kinds[always[i]]->weight;
+	for (unsigned i = 0; i < sizeof(not_modelled) / sizeof(*not_modelled) && g->modelled; i++)
+		g->weight[not_modelled[i]] = 0;
+	if (g->nests)
+		stress_sets(g);
+	if (!g->masks)
+		g->weight[K_MASK] = g->weight[K_MASK_WRITE] = 0;
+	else if (!g->weight[K_MASK_WRITE])
+		g->weight[K_MASK_WRITE] = kinds[K_MASK_WRITE]->weight;
 	if (!g->forks)
 		g->weight[K_FORK] = g->weight[K_EXIT] = 0;
 	if (!g->edges)
@@ -66,7 +87,9 @@ static enum kind_id choose_kind(struct gen *g)
 	unsigned k = 0;
 	while (at >= g->weight[k])
 		at -= g->weight[k++];
-	if (!believes_in(g, EVENTFD) && chance(g, 70))
+	if (g->masks && !believes_in(g, MASK) && chance(g, 70))
+		return K_MASK;
+	if (!g->masks && !believes_in(g, EVENTFD) && chance(g, 70))
 		return K_EVENTFD;
 	if (k >= K_EP_CTL && k <= K_EP_DRAIN && !believes_in(g, SET) && chance(g, 70))
 		return K_EP_CREATE;
@@ -82,22 +105,23 @@ static size_t make_start(struct gen *g, struct op *ops)
 	ops[0].arg[0] = g->edges;
 	ops[0].arg[1] = g->semaphores;
 	ops[0].arg[2] = g->forks;
+	ops[0].arg[3] = g->modelled;
 	for (unsigned i = 1 + below(g, 3); i; i--)
-		add_op(g, &ops[n++], K_EVENTFD);
-	if (chance(g, 70))
+		add_op(g, &ops[n++], g->masks && chance(g, 75) ? K_MASK : K_EVENTFD);
+	if (g->nests || chance(g, 70))
 		add_op(g, &ops[n++], K_EP_CREATE);
-	if (chance(g, 30))
+	if (g->nests || chance(g, 30))
 		add_op(g, &ops[n++], K_EP_CREATE);
-	for (unsigned i = below(g, 4); i && believes_in(g, SET); i--)
+	for (unsigned i = below(g, g->nests ? 8 : 4); i && believes_in(g, SET); i--)
 		add_op(g, &ops[n++], K_EP_CTL);
 	if (chance(g, 20))
 		add_op(g, &ops[n++], K_PIPE);
-	if (chance(g, 20))
+	if (!g->modelled && chance(g, 20))
 		add_op(g, &ops[n++], K_SOCKETPAIR);
 	return n;
 }
 
-size_t make_sequence(uint64_t seed, uint64_t index, unsigned length, struct op *ops)
+size_t make_sequence(uint64_t seed, uint64_t index, unsigned length, struct mix mix, struct op *ops)
 {
 	struct gen g = {.state = seed};
 	believe_nothing(&g);
@@ -106,6 +130,10 @@ size_t make_sequence(uint64_t seed, uint64_t index, unsigned length, struct op *
 	g.edges = chance(&g, 30);
 	g.forks = chance(&g, 20);
 	g.semaphores = chance(&g, 60);
+	g.modelled = chance(&g, mix.modelled);
+	g.masks = g.modelled && mix.masks;
+	g.nests = g.modelled && chance(&g, 30);
+	g.few = g.modelled && chance(&g, 50);
 	choose_weights(&g);
 	size_t n = make_start(&g, ops);
 	while (n < size + 1)

@@ -1,6 +1,6 @@
 /* Operations that read and write. */
 #define _GNU_SOURCE
-#include "fuzz.h"
+#include "model.h"
 
 #include <string.h>
 #include <sys/eventfd.h>
@@ -9,20 +9,23 @@
 #include <unistd.h>
 
 enum { AT, PLACE, LEN, VALUE, MODE, FLAGS };
-enum { CHECKED = 24, FILL = 0xaa };
+enum { CHECKED = 24, FILL = 0xaa, FILLED = 2048, MASK_BYTES = 12 };
 
 static const uint64_t edge_values[] = {0, 1, 1, 1, 1, 2, 3, 7, 255, 1ull << 32, 1ull << 63,
 	UINT64_MAX, UINT64_MAX - 1, UINT64_MAX - 1, UINT64_MAX - 2, UINT64_MAX - 3, UINT64_MAX - 8,
 	UINT64_MAX / 2};
 static const uint64_t lengths[] = {0, 1, 4, 7, 9, 16, 1024, 1 << 16, SIZE_MAX};
+static const uint64_t mask_lengths[] = {0, 1, 4, 8, 11, 13, 16, 24, 1024, 1 << 16, SIZE_MAX};
 
 static uint64_t any_value(struct gen *g)
 {
 	return chance(g, 85) ? PICK(g, edge_values) : rnd(g) >> below(g, 64);
 }
 
-static uint64_t any_length(struct gen *g)
+static uint64_t any_length(struct gen *g, uint64_t slot)
 {
+	if (believed(g, slot) == MASK)
+		return chance(g, 85) ? MASK_BYTES : PICK(g, mask_lengths);
 	return chance(g, 90) ? 8 : PICK(g, lengths);
 }
 
@@ -44,33 +47,46 @@ static void fill(struct box *b, uint64_t place)
 {
 	size_t room = box_room(place);
 	if (room)
-		memset(box_place(b, place), FILL, room < 2 * CHECKED ? room : 2 * CHECKED);
+		memset(box_place(b, place), FILL, room < FILLED ? room : FILLED);
 }
 
 static void put(struct box *b, uint64_t place, uint64_t v)
 {
 	size_t room = box_room(place);
+	fill(b, place);
 	if (room)
 		memcpy(box_place(b, place), &v, room < sizeof(v) ? room : sizeof(v));
+}
+
+static long do_read(const struct box *b, const struct op *op, void *p)
+{
+	int fd = box_fd(b, op->arg[AT]);
+	if (b->modelled)
+		return model_read(b, fd, p, op->arg[LEN]);
+	return op->raw ? syscall(SYS_read, fd, p, op->arg[LEN]) : read(fd, p, op->arg[LEN]);
+}
+
+static long do_write(const struct box *b, const struct op *op, const void *p)
+{
+	int fd = box_fd(b, op->arg[AT]);
+	if (b->modelled)
+		return model_write(b, fd, p, op->arg[LEN]);
+	return op->raw ? syscall(SYS_write, fd, p, op->arg[LEN]) : write(fd, p, op->arg[LEN]);
 }
 
 static void make_read(struct gen *g, struct op *op)
 {
 	op->arg[AT] = any_slot(g);
 	op->arg[PLACE] = any_place(g);
-	op->arg[LEN] = any_length(g);
+	op->arg[LEN] = any_length(g, op->arg[AT]);
 }
 
 static void run_read(struct box *b, const struct op *op, struct result *r)
 {
-	int fd = box_fd(b, op->arg[AT]);
 	unsigned char *p = box_place(b, op->arg[PLACE]);
 	fill(b, op->arg[PLACE]);
 	guard(true);
-	if (op->raw)
-		answer(r, syscall(SYS_read, fd, p, op->arg[LEN]));
-	else
-		answer(r, read(fd, p, op->arg[LEN]));
+	answer(r, do_read(b, op, p));
 	guard(false);
 	if (r->ret >= 0)
 		keep_bytes(r, p, box_room(op->arg[PLACE]), (size_t)r->ret);
@@ -90,14 +106,9 @@ static void make_write(struct gen *g, struct op *op)
 
 static void run_write(struct box *b, const struct op *op, struct result *r)
 {
-	int fd = box_fd(b, op->arg[AT]);
-	unsigned char *p = box_place(b, op->arg[PLACE]);
 	put(b, op->arg[PLACE], op->arg[VALUE]);
 	guard(true);
-	if (op->raw)
-		answer(r, syscall(SYS_write, fd, p, op->arg[LEN]));
-	else
-		answer(r, write(fd, p, op->arg[LEN]));
+	answer(r, do_write(b, op, box_place(b, op->arg[PLACE])));
 	guard(false);
 }
 
@@ -120,7 +131,10 @@ static void run_pread(struct box *b, const struct op *op, struct result *r)
 	unsigned char *p = box_place(b, op->arg[PLACE]);
 	fill(b, op->arg[PLACE]);
 	guard(true);
-	answer(r, pread(box_fd(b, op->arg[AT]), p, op->arg[LEN], (off_t)op->arg[MODE]));
+	if (b->modelled)
+		answer(r, model_pread(b, box_fd(b, op->arg[AT]), (long)op->arg[MODE]));
+	else
+		answer(r, pread(box_fd(b, op->arg[AT]), p, op->arg[LEN], (off_t)op->arg[MODE]));
 	guard(false);
 	if (r->ret >= 0)
 		keep_bytes(r, p, box_room(op->arg[PLACE]), (size_t)r->ret);
@@ -131,7 +145,10 @@ static void run_pwrite(struct box *b, const struct op *op, struct result *r)
 	unsigned char *p = box_place(b, op->arg[PLACE]);
 	put(b, op->arg[PLACE], op->arg[VALUE]);
 	guard(true);
-	answer(r, pwrite(box_fd(b, op->arg[AT]), p, op->arg[LEN], (off_t)op->arg[MODE]));
+	if (b->modelled)
+		answer(r, model_pread(b, box_fd(b, op->arg[AT]), (long)op->arg[MODE]));
+	else
+		answer(r, pwrite(box_fd(b, op->arg[AT]), p, op->arg[LEN], (off_t)op->arg[MODE]));
 	guard(false);
 }
 
@@ -149,12 +166,28 @@ static void make_efd(struct gen *g, struct op *op)
 	op->arg[VALUE] = any_value(g);
 }
 
+/* The C library's own eventfd_read() and eventfd_write(), on the model. */
+static int efd_result(long n)
+{
+	return n == sizeof(eventfd_t) ? 0 : -1;
+}
+
+static int do_efd_read(const struct box *b, int fd, eventfd_t *p)
+{
+	return b->modelled ? efd_result(model_read(b, fd, p, sizeof(*p))) : eventfd_read(fd, p);
+}
+
+static int do_efd_write(const struct box *b, int fd, eventfd_t v)
+{
+	return b->modelled ? efd_result(model_write(b, fd, &v, sizeof(v))) : eventfd_write(fd, v);
+}
+
 static void run_efd_read(struct box *b, const struct op *op, struct result *r)
 {
 	eventfd_t *p = (eventfd_t *)(void *)box_place(b, op->arg[PLACE]);
 	fill(b, op->arg[PLACE]);
 	guard(true);
-	answer(r, eventfd_read(box_fd(b, op->arg[AT]), p));
+	answer(r, do_efd_read(b, box_fd(b, op->arg[AT]), p));
 	guard(false);
 	if (r->ret >= 0)
 		keep_bytes(r, (unsigned char *)p, box_room(op->arg[PLACE]), 0);
@@ -168,7 +201,7 @@ static void show_efd_read(FILE *f, const struct op *op)
 static void run_efd_write(struct box *b, const struct op *op, struct result *r)
 {
 	guard(true);
-	answer(r, eventfd_write(box_fd(b, op->arg[AT]), op->arg[VALUE]));
+	answer(r, do_efd_write(b, box_fd(b, op->arg[AT]), op->arg[VALUE]));
 	guard(false);
 }
 

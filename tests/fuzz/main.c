@@ -17,6 +17,7 @@ static const char usage[] =
 	"  --length L       longest sequence (default 200)\n"
 	"  --shim FILE      library to compare with the kernel (default build/libefdshim.so;\n"
 	"                   '' compares the kernel with itself)\n"
+	"  --modelled P     so many sequences of 100 are for the model, with masks (default 40)\n"
 	"  --only K         run sequence K of the seed alone\n"
 	"  --differences M  go on until so many differences were found (default 1)\n"
 	"  --stats          say which operations ran and how they ended\n"
@@ -27,6 +28,7 @@ static const struct option options[] = {
 	{"ops", required_argument, NULL, 'n'},
 	{"length", required_argument, NULL, 'l'},
 	{"shim", required_argument, NULL, 'p'},
+	{"modelled", required_argument, NULL, 'm'},
 	{"only", required_argument, NULL, 'k'},
 	{"differences", required_argument, NULL, 'd'},
 	{"stats", no_argument, NULL, 'c'},
@@ -87,6 +89,9 @@ static void take_option(struct campaign *c, int option)
 		break;
 	case 'p':
 		c->pair.side[1].preload = optarg;
+		break;
+	case 'm':
+		c->mix.modelled = (unsigned)number(optarg);
 		break;
 	case 'k':
 		c->one_sequence = true;

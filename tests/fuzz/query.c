@@ -1,7 +1,8 @@
 /* Operations that ask what an fd is, and calls that an eventfd refuses. */
 #define _GNU_SOURCE
-#include "fuzz.h"
+#include "model.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,6 +86,7 @@ static void ask_fdinfo(int fd, struct result *r)
 	while (fgets(line, sizeof(line), f))
 		(void)(keep_line(r, line, "flags:", 8) ||
 			keep_line(r, line, "eventfd-count:", 16) ||
+			keep_line(r, line, "eventfd-mask:", 16) ||
 			keep_line(r, line, "eventfd-semaphore:", 10) ||
 			keep_line(r, line, "eventfd-id:", 0));
 	fclose(f);
@@ -213,9 +215,31 @@ static void make_query(struct gen *g, struct op *op)
 	op->arg[WHAT] = below(g, chance(g, 40) ? COMMON : QUERIES);
 }
 
+/* Asks an eventfd of the kernel in the same state; of other files nothing. */
+static void query_model(const struct box *b, const struct op *op, struct result *r)
+{
+	enum { FLAGS_LINE, COUNT_LINE };
+	const struct query *query = &queries[op->arg[WHAT] % QUERIES];
+	int64_t mask;
+	int fd = model_double(b, box_fd(b, op->arg[AT]), &mask);
+	if (fd < -1) {
+		r->status = UNDECIDED;
+		return;
+	}
+	errno = UNTOUCHED;
+	query->ask(fd, r);
+	if (query->ask == ask_fdinfo && mask >= 0)
+		r->v[COUNT_LINE] = (uint64_t)mask;
+	if (fd >= 0)
+		close(fd);
+}
+
 static void run_query(struct box *b, const struct op *op, struct result *r)
 {
-	queries[op->arg[WHAT] % QUERIES].ask(box_fd(b, op->arg[AT]), r);
+	if (b->modelled)
+		query_model(b, op, r);
+	else
+		queries[op->arg[WHAT] % QUERIES].ask(box_fd(b, op->arg[AT]), r);
 }
 
 static void show_query(FILE *f, const struct op *op)

@@ -11,6 +11,7 @@ const char *const place_names[PLACES] = {
 const struct kind *const kinds[KINDS] = {
 	[K_RESET] = &kind_reset,
 	[K_EVENTFD] = &kind_eventfd,
+	[K_MASK] = &kind_mask,
 	[K_PIPE] = &kind_pipe,
 	[K_SOCKETPAIR] = &kind_socketpair,
 	[K_FILE] = &kind_file,
@@ -25,6 +26,7 @@ const struct kind *const kinds[KINDS] = {
 	[K_WRITE] = &kind_write,
 	[K_READV] = &kind_readv,
 	[K_WRITEV] = &kind_writev,
+	[K_MASK_WRITE] = &kind_mask_write,
 	[K_PREAD] = &kind_pread,
 	[K_PWRITE] = &kind_pwrite,
 	[K_EFD_READ] = &kind_efd_read,
@@ -121,8 +123,10 @@ static void show_values(FILE *f, const struct op *op, const struct result *r)
 
 void show_result(FILE *f, const struct op *op, const struct result *r)
 {
-	static const char *const ends[] = {
-		[SKIPPED] = "(not possible)", [CRASHED] = "CRASHED", [HUNG] = "HUNG"};
+	static const char *const ends[] = {[SKIPPED] = "(not possible)",
+		[UNDECIDED] = "(anything)",
+		[CRASHED] = "CRASHED",
+		[HUNG] = "HUNG"};
 	if (r->status != DONE) {
 		fprintf(f, "%s", ends[r->status]);
 		return;
@@ -138,6 +142,8 @@ void show_result(FILE *f, const struct op *op, const struct result *r)
 /* Two executors that crash alike do not agree: that operation has no result. */
 bool agree(const struct result *a, const struct result *b)
 {
+	if (a->status == UNDECIDED || b->status == UNDECIDED)
+		return a->status < CRASHED && b->status < CRASHED;
 	return a->status == b->status && a->status < CRASHED && a->ret == b->ret &&
 	       a->err == b->err && a->n == b->n && memcmp(a->v, b->v, a->n * sizeof(*a->v)) == 0;
 }

@@ -29,10 +29,23 @@ static enum status how_it_ended(const struct pair *p, size_t at)
 	return a == CRASHED || b == CRASHED ? CRASHED : a == HUNG || b == HUNG ? HUNG : DONE;
 }
 
+/* Without the reset that calls for the model, the kernel would be asked for masks. */
+static bool is_fair(const struct op *ops, size_t n)
+{
+	bool modelled = false;
+	for (size_t i = 0; i < n; i++) {
+		if (ops[i].kind == K_RESET)
+			modelled = ops[i].arg[3];
+		if (ops[i].kind == K_MASK && !modelled)
+			return false;
+	}
+	return true;
+}
+
 /* Fails also on a shorter prefix; whatever comes after the difference is cut off. */
 static bool still_fails(struct shrinking *s, size_t n)
 {
-	if (n == 0 || now() >= s->end)
+	if (n == 0 || now() >= s->end || !is_fair(s->trial, n))
 		return false;
 	pair_restart(s->pair);
 	ssize_t at = pair_run(s->pair, s->trial, n);

@@ -7,7 +7,7 @@
 enum { ERRNOS = 134 };
 
 static struct tally {
-	unsigned runs, ok, eventful, skipped, in_child;
+	unsigned runs, ok, eventful, skipped, undecided, in_child;
 	unsigned failed[ERRNOS];
 } tallies[KINDS];
 
@@ -17,6 +17,7 @@ static void count(const struct op *op, const struct result *r)
 	t->runs++;
 	t->in_child += op->proc != 0;
 	t->skipped += r->status == SKIPPED;
+	t->undecided += r->status == UNDECIDED;
 	if (r->status != DONE)
 		return;
 	t->ok += r->ret >= 0;
@@ -35,8 +36,10 @@ void stats_show(void)
 {
 	for (int k = 0; k < KINDS; k++) {
 		const struct tally *t = &tallies[k];
-		printf("%-12s %8u runs %8u ok %8u above 0 %7u in children %6u not possible",
-			kinds[k]->name, t->runs, t->ok, t->eventful, t->in_child, t->skipped);
+		printf("%-12s %8u runs %8u ok %8u above 0 %7u in children %6u not possible %6u "
+		       "open",
+			kinds[k]->name, t->runs, t->ok, t->eventful, t->in_child, t->skipped,
+			t->undecided);
 		for (int e = 0; e < ERRNOS; e++)
 			if (t->failed[e])
 				printf(" %s:%u", strerrorname_np(e), t->failed[e]);

@@ -1,6 +1,6 @@
 /* Operations that read and write several pieces at once. */
 #define _GNU_SOURCE
-#include "fuzz.h"
+#include "model.h"
 
 #include <limits.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 
 enum { AT, LAYOUT, VALUE, CALL, OFFSET, FLAGS };
 enum { PLAIN_CALL, POSITIONED, FLAGGED, CALLS };
-enum { PIECES = 3, GOOD = 0, SHOWN = 16 };
+enum { PIECES = 3, GOOD = 0, SHOWN = 24, FILL = 0xaa, FILLED = 2048 };
 
 /* count is what the call is told; bad is the piece (from 1) that lies in no memory. */
 static const struct layout {
@@ -37,12 +37,21 @@ static const struct layout {
 	{"4+bad 4", 2, {4, 4}, 2},
 	{"bad 0+8", 2, {0, 8}, 1},
 	{"bad 4+4", 2, {4, 4}, 1},
+	{"12", 1, {12}, GOOD},
+	{"4+8", 2, {4, 8}, GOOD},
+	{"1+11", 2, {1, 11}, GOOD},
+	{"12+12", 2, {12, 12}, GOOD},
+	{"12+0", 2, {12, 0}, GOOD},
+	{"12+8", 2, {12, 8}, GOOD},
+	{"4+4+4", 3, {4, 4, 4}, GOOD},
+	{"8+bad 4", 2, {8, 4}, 2},
+	{"12+bad 12", 2, {12, 12}, 2},
 	{"no pieces", 0, {0}, GOOD},
 	{"-1 pieces", -1, {8}, GOOD},
 	{"too many pieces", IOV_MAX + 1, {8}, GOOD},
 };
 
-enum { LAYOUTS = sizeof(layouts) / sizeof(*layouts) };
+enum { LAYOUTS = sizeof(layouts) / sizeof(*layouts), FOR_MASKS = 15, MASK_LAYOUTS = 9 };
 
 static const struct bit_name flag_names[] = {
 	{RWF_HIPRI, "HIPRI"},
@@ -63,6 +72,10 @@ static void make_vector(struct gen *g, struct op *op)
 	op->arg[AT] = any_slot(g);
 	op->arg[LAYOUT] = below(g, LAYOUTS);
 	op->arg[VALUE] = PICK(g, some_values);
+	if (believed(g, op->arg[AT]) == MASK && chance(g, 70)) {
+		op->arg[LAYOUT] = FOR_MASKS + below(g, MASK_LAYOUTS);
+		op->arg[VALUE] = rnd(g) & 0x1f0000001f;
+	}
 	op->arg[CALL] = below(g, CALLS);
 	op->arg[OFFSET] = (uint64_t)PICK(g, offsets);
 	op->arg[FLAGS] = (uint64_t)PICK(g, some_flags);
@@ -80,20 +93,48 @@ static int lay_out(struct box *b, const struct op *op, struct iovec *iov)
 	return l->count;
 }
 
+static long do_readv(const struct box *b, const struct op *op, const struct iovec *iov, int n)
+{
+	int fd = box_fd(b, op->arg[AT]), flags = (int)op->arg[FLAGS];
+	off_t offset = (off_t)op->arg[OFFSET];
+	if (b->modelled && op->arg[CALL] == PLAIN_CALL)
+		return model_readv(b, fd, iov, n, 0);
+	if (b->modelled && op->arg[CALL] == FLAGGED && offset == -1)
+		return model_readv(b, fd, iov, n, flags);
+	if (b->modelled)
+		return model_preadv(b, fd, offset);
+	if (op->arg[CALL] == PLAIN_CALL)
+		return readv(fd, iov, n);
+	if (op->arg[CALL] == POSITIONED)
+		return preadv(fd, iov, n, offset);
+	return preadv2(fd, iov, n, offset, flags);
+}
+
+static long do_writev(const struct box *b, const struct op *op, const struct iovec *iov, int n)
+{
+	int fd = box_fd(b, op->arg[AT]), flags = (int)op->arg[FLAGS];
+	off_t offset = (off_t)op->arg[OFFSET];
+	if (b->modelled && op->arg[CALL] == PLAIN_CALL)
+		return model_writev(b, fd, iov, n, 0);
+	if (b->modelled && op->arg[CALL] == FLAGGED && offset == -1)
+		return model_writev(b, fd, iov, n, flags);
+	if (b->modelled)
+		return model_preadv(b, fd, offset);
+	if (op->arg[CALL] == PLAIN_CALL)
+		return writev(fd, iov, n);
+	if (op->arg[CALL] == POSITIONED)
+		return pwritev(fd, iov, n, offset);
+	return pwritev2(fd, iov, n, offset, flags);
+}
+
 static void run_readv(struct box *b, const struct op *op, struct result *r)
 {
 	struct iovec iov[PIECES];
-	int fd = box_fd(b, op->arg[AT]);
 	int n = lay_out(b, op, iov);
 	unsigned char *p = box_place(b, P_BUF);
-	memset(p, 0xaa, 2 * SHOWN);
+	memset(p, FILL, FILLED);
 	guard(true);
-	if (op->arg[CALL] == PLAIN_CALL)
-		answer(r, readv(fd, iov, n));
-	else if (op->arg[CALL] == POSITIONED)
-		answer(r, preadv(fd, iov, n, (off_t)op->arg[OFFSET]));
-	else
-		answer(r, preadv2(fd, iov, n, (off_t)op->arg[OFFSET], (int)op->arg[FLAGS]));
+	answer(r, do_readv(b, op, iov, n));
 	guard(false);
 	uint64_t word[SHOWN / 8];
 	memcpy(word, p, sizeof(word));
@@ -104,17 +145,12 @@ static void run_readv(struct box *b, const struct op *op, struct result *r)
 static void run_writev(struct box *b, const struct op *op, struct result *r)
 {
 	struct iovec iov[PIECES];
-	int fd = box_fd(b, op->arg[AT]);
 	int n = lay_out(b, op, iov);
 	uint64_t v[] = {op->arg[VALUE], op->arg[VALUE], 1};
+	memset(box_place(b, P_BUF), FILL, FILLED);
 	memcpy(box_place(b, P_BUF), v, sizeof(v));
 	guard(true);
-	if (op->arg[CALL] == PLAIN_CALL)
-		answer(r, writev(fd, iov, n));
-	else if (op->arg[CALL] == POSITIONED)
-		answer(r, pwritev(fd, iov, n, (off_t)op->arg[OFFSET]));
-	else
-		answer(r, pwritev2(fd, iov, n, (off_t)op->arg[OFFSET], (int)op->arg[FLAGS]));
+	answer(r, do_writev(b, op, iov, n));
 	guard(false);
 }
 

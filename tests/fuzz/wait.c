@@ -1,7 +1,8 @@
 /* Operations that poll and select. They wait a millisecond at most. */
 #define _GNU_SOURCE
-#include "fuzz.h"
+#include "model.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/select.h>
@@ -40,6 +41,12 @@ static struct timespec timeout_of(const struct op *op)
 	return t;
 }
 
+static long invalid(void)
+{
+	errno = EINVAL;
+	return -1;
+}
+
 static void make_poll(struct gen *g, struct op *op)
 {
 	static const uint16_t usual[] = {POLLIN, POLLIN, POLLIN, POLLOUT, POLLIN | POLLOUT, POLLPRI,
@@ -48,12 +55,19 @@ static void make_poll(struct gen *g, struct op *op)
 	make_timeout(g, op);
 	for (unsigned i = 0; i < op->n; i++)
 		op->list[i].mask = chance(g, 70) ? PICK(g, usual) : (uint16_t)rnd(g);
+	for (unsigned i = 0; g->masks && i < op->n; i++)
+		if (chance(g, 60))
+			op->list[i].mask = (uint16_t)below(g, 32);
 	op->arg[PLACE] = chance(g, 97) ? P_BUF : below(g, PLACES);
 }
 
-static long do_poll(const struct op *op, struct pollfd *fds)
+static long do_poll(const struct box *b, const struct op *op, struct pollfd *fds)
 {
 	struct timespec t = timeout_of(op);
+	if (b->modelled && op->arg[CALL] == SIGNAL_CALL && op->arg[TIMEOUT] == INVALID)
+		return invalid();
+	if (b->modelled)
+		return model_poll(b, fds, op->n);
 	int ms = op->arg[TIMEOUT] == ONE_MS;
 	if (op->arg[CALL] == SIGNAL_CALL)
 		return op->raw ? syscall(SYS_ppoll, fds, op->n, &t, NULL, 8)
@@ -68,7 +82,7 @@ static void run_poll(struct box *b, const struct op *op, struct result *r)
 	bool usable = size <= box_room(op->arg[PLACE]);
 	for (unsigned i = 0; usable && i < op->n; i++)
 		fds[i] = (struct pollfd){box_fd(b, op->list[i].slot), (short)op->list[i].mask, -1};
-	answer(r, do_poll(op, fds));
+	answer(r, do_poll(b, op, fds));
 	for (unsigned i = 0; usable && r->ret >= 0 && i < op->n; i++)
 		value(r, (uint16_t)fds[i].revents);
 }
@@ -129,11 +143,13 @@ static int set_count(const struct op *op, const struct sets *s)
 	return op->arg[COUNT] ? special[op->arg[COUNT] % 4] : s->highest + 1;
 }
 
-static long do_select(const struct op *op, struct sets *s)
+static long do_select(const struct box *b, const struct op *op, struct sets *s)
 {
 	struct timespec t = timeout_of(op);
 	struct timeval tv = {0, t.tv_nsec / 1000};
 	int n = set_count(op, s);
+	if (b->modelled)
+		return op->arg[TIMEOUT] == INVALID ? invalid() : model_select(b, n, s->set);
 	/* select() takes any tv_usec. */
 	if (op->arg[TIMEOUT] == INVALID)
 		tv.tv_sec = -1;
@@ -148,7 +164,7 @@ static void run_select(struct box *b, const struct op *op, struct result *r)
 {
 	struct sets s;
 	fill_sets(b, op, &s);
-	answer(r, do_select(op, &s));
+	answer(r, do_select(b, op, &s));
 	for (unsigned i = 0; i < op->n; i++) {
 		int fd = box_fd(b, op->list[i].slot);
 		uint64_t bits = 0;
