@@ -4,15 +4,13 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdint.h>
-#include <string.h>
 
 #include "core/stats.h"
 #include "core/usermem.h"
-#include "efdshim/eventfd.h"
 #include "sys/probe.h"
 
 /* BYTES_MAX: the kernel moves no more in one call. */
-enum { SEGMENTS_MAX = 1024, BYTES_MAX = 0x7ffff000 };
+enum { WORD = sizeof(uint64_t), SEGMENTS_MAX = 1024, BYTES_MAX = 0x7ffff000 };
 
 /* Reads the array over as the kernel does before it does anything: 0 or an errno value, and the
  * bytes there are in all. */
@@ -43,16 +41,10 @@ static int check_array(const struct iovec *iov, int count, size_t *total)
 	return 0;
 }
 
-/* What one read takes, on its way to the program's segments. */
-struct image {
-	char bytes[sizeof(struct efd_mask)];
-	size_t n;
-};
-
-static struct outcome scatter(const struct iovec *iov, int count, const struct image *image)
+static struct outcome scatter(const struct iovec *iov, int count, uint64_t value)
 {
-	const char *from = image->bytes;
-	size_t left = image->n;
+	const char *from = (const char *)&value;
+	size_t left = WORD;
 
 	for (int i = 0; i < count && left; i++) {
 		size_t n = iov[i].iov_len < left ? iov[i].iov_len : left;
@@ -62,29 +54,7 @@ static struct outcome scatter(const struct iovec *iov, int count, const struct i
 		from += n;
 		left -= n;
 	}
-	return outcome_ok((long)image->n);
-}
-
-static int take(const struct fdref *ref, bool nowait, struct image *image)
-{
-	uint64_t value;
-	int err;
-
-	if (slot_is_mask(ref->object)) {
-		maskfd_read(ref, image->bytes, image->n);
-		return 0;
-	}
-	stats_add(STATS_READS);
-	err = counterfd_take(ref, nowait, &value);
-	memcpy(image->bytes, &value, sizeof(value));
-	return err;
-}
-
-/* A read fills the segments one after another, as on the running kernel's eventfds; the dialect of
- * EFD_VPOLL is of a time when each segment was a read of its own. */
-static bool scatters(const struct slot *slot)
-{
-	return slot_kind(slot) != KIND_VPOLL && probe_readv_scatters();
+	return outcome_ok(WORD);
 }
 
 /* A vector call of a file that knows only plain ones: one for each segment, until one fails or
@@ -126,21 +96,22 @@ static struct outcome write_segment(const struct fdref *ref, const struct iovec 
 
 struct outcome fdio_readv(const struct fdref *ref, const struct iovec *iov, int count, bool nowait)
 {
-	struct image image;
 	size_t total;
+	uint64_t value;
 	int err = check_array(iov, count, &total);
 
 	if (err)
 		return outcome_err(err);
 	if (!total)
 		return outcome_ok(0);
-	if (!scatters(ref->object))
+	/* with masks, as their patches had it */
+	if (slot_is_mask(ref->object) || !probe_readv_scatters())
 		return each_segment(ref, iov, count, read_segment);
-	image.n = slot_is_mask(ref->object) ? sizeof(struct efd_mask) : sizeof(uint64_t);
-	if (total < image.n)
+	stats_add(STATS_READS);
+	if (total < WORD)
 		return outcome_err(EINVAL);
-	err = take(ref, nowait, &image);
-	return err ? outcome_err(err) : scatter(iov, count, &image);
+	err = counterfd_take(ref, nowait, &value);
+	return err ? outcome_err(err) : scatter(iov, count, value);
 }
 
 struct outcome fdio_writev(const struct fdref *ref, const struct iovec *iov, int count)

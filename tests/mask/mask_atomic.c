@@ -122,12 +122,12 @@ static void *read_vectors(void *race)
 	struct race *r = race;
 	uint64_t last = 0;
 	while (!r->over) {
-		struct efd_mask mask = {0, 0};
-		char *bytes = (char *)&mask;
-		struct iovec iov[3] = {{bytes, 3}, {bytes + 3, 5}, {bytes + 8, 4}};
-		if (readv(r->fd, iov, 3) != sizeof(mask))
+		struct efd_mask masks[2] = {{0, 0}, {0, 0}};
+		struct iovec iov[2] = {{&masks[0], sizeof(*masks)}, {&masks[1], sizeof(*masks)}};
+		if (readv(r->fd, iov, 2) != sizeof(masks))
 			is_mixed(r, __LINE__);
-		note(r, &mask, &last);
+		note(r, &masks[0], &last);
+		note(r, &masks[1], &last);
 	}
 	return NULL;
 }
