@@ -99,7 +99,7 @@ static int sleep_on_mask(struct pollset *set, nfds_t i, const struct fdref *ref)
 /* Whether the class of a mask's entry shows just what it asks for; select may ask for less. */
 static bool has_class(const struct pollset *set, nfds_t i, const struct fdref *ref)
 {
-	const short asked = set->fds[i].events | set->always;
+	const int asked = set->fds[i].events | set->always;
 	unsigned class = set->entries[i].class;
 
 	return (asked & POLLSET_UNASKED) == POLLSET_UNASKED && class != CLASS_IN &&
