@@ -44,15 +44,17 @@ static int parse_vpoll(const struct slot *slot, const void *buf, struct change *
 	uint32_t events;
 
 	memcpy(&word, buf, sizeof(word));
-	events = (uint32_t)word & slot_possible(slot);
-	switch (word & ~(uint64_t)slot_possible(slot)) {
-	case (uint64_t)VPOLL_ADD << VPOLL_COMMAND_SHIFT:
+	events = (uint32_t)word;
+	if ((uint32_t)word & ~slot_possible(slot))
+		return EINVAL;
+	switch (word >> VPOLL_COMMAND_SHIFT) {
+	case VPOLL_ADD:
 		*change = (struct change){.keep = ~events, .events = events};
 		return 0;
-	case (uint64_t)VPOLL_DELETE << VPOLL_COMMAND_SHIFT:
+	case VPOLL_DELETE:
 		*change = (struct change){.keep = ~events};
 		return 0;
-	case (uint64_t)VPOLL_SET << VPOLL_COMMAND_SHIFT:
+	case VPOLL_SET:
 		*change = (struct change){.events = events};
 		return 0;
 	default:
