@@ -3,7 +3,7 @@
 
 #include "step.h"
 
-TestSuite(core_level_step, .init = unit_setup, .fini = unit_teardown, .timeout = 60);
+TestSuite(core_level_step, .init = unit_setup, .fini = unit_teardown, .timeout = 180);
 
 #define LIMIT COUNTER_LIMIT
 
