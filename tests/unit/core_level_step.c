@@ -3,7 +3,7 @@
 
 #include "step.h"
 
-TestSuite(core_level_step, .init = unit_setup, .fini = unit_teardown, .timeout = 60);
+TestSuite(core_level_step, .init = unit_setup, .fini = unit_teardown, .timeout = 180);
 
 #define LIMIT COUNTER_LIMIT
 
@@ -109,7 +109,7 @@ static void check(void *arg)
 
 static void meet(struct meeting *meeting, size_t first, size_t second)
 {
-	struct step step = {.run = run_first, .intrude = intrude, .arg = meeting};
+	struct step step = {.run = run_first, .intrude = intrude, .arg = meeting, .own = true};
 
 	meeting->first = first;
 	meeting->intruders[0] = second;
@@ -213,7 +213,7 @@ Test(core_level_step, edges_of_out_from_the_limit_of_a_semaphore)
 /* Two operations in the middle of one, at some distance of each other. */
 static void meet_twice(struct meeting *meeting, size_t first, size_t second, size_t third)
 {
-	struct step step = {.run = run_first, .intrude = intrude, .arg = meeting};
+	struct step step = {.run = run_first, .intrude = intrude, .arg = meeting, .own = true};
 
 	meeting->first = first;
 	meeting->intruders[0] = second;

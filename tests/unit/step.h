@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <ucontext.h>
 
 struct step {
@@ -19,6 +20,7 @@ struct step {
 	long at;    /* intrude after so many instructions, */
 	long then;  /* and once more after so many; 0: not again */
 	long taken; /* up to the last intrusion; the rest runs at full speed */
+	bool own;   /* instructions of the C library are no places, and not counted */
 };
 
 /* The sanitizers make of each instruction several. */
@@ -48,6 +50,19 @@ static inline void step_set_trap(ucontext_t *context, bool on)
 }
 #endif
 
+extern char __executable_start, etext;
+
+static inline bool step_is_place(const struct step *step, const ucontext_t *context)
+{
+#if defined(__x86_64__)
+	uintptr_t at = (uintptr_t)context->uc_mcontext.gregs[REG_RIP];
+
+	return !step->own || (at >= (uintptr_t)&__executable_start && at < (uintptr_t)&etext);
+#else
+	return step && context;
+#endif
+}
+
 /* Counts an instruction; true while there are more to count. */
 static inline bool step_count(struct step *step)
 {
@@ -62,7 +77,8 @@ static inline void step_trapped(int sig, siginfo_t *info, void *context)
 	int err = errno;
 
 	(void)sig, (void)info;
-	if (step_phase == STEP_COUNTING && !step_count(step_running))
+	if (step_phase == STEP_COUNTING && step_is_place(step_running, context) &&
+		!step_count(step_running))
 		step_phase = STEP_STOPPED;
 	step_set_trap(context, step_phase != STEP_STOPPED);
 	errno = err;
