@@ -77,9 +77,7 @@ static bool read_text(int fd, char space[TEXT_BYTES])
 static bool read_decoys(const struct slot *slot, char space[TEXT_BYTES])
 {
 	bool semaphore = atomic_load(&slot->flags) & SLOT_SEMAPHORE;
-	bool begun = passing_begin();
-	int decoy =
-		passing_got(begun, raw_eventfd(0, EFD_CLOEXEC | (semaphore ? EFD_SEMAPHORE : 0)));
+	int decoy = passing_eventfd(semaphore ? EFD_SEMAPHORE : 0);
 	char path[LINK_BYTES];
 	bool good = false;
 	int fd;
@@ -185,9 +183,7 @@ static int pipe_of(const struct text *text)
 /* A file that reads as `text`. */
 static int file_of(const struct text *text)
 {
-	bool begun = passing_begin();
-	int fd = passing_got(
-		begun, (int)raw_syscall3(SYS_memfd_create, (long)FILE_NAME, MFD_CLOEXEC, 0));
+	int fd = passing_memfd(FILE_NAME);
 	char path[LINK_BYTES];
 	int readonly;
 

@@ -101,9 +101,9 @@ struct outcome late_read(int fd, void *buf, unsigned long n, struct outcome got)
 	if (!is_ours(fd, &ref))
 		return got;
 	if (got.err)
-		return counterfd_read(&ref, buf, n);
+		return fdio_read(&ref, buf, n);
 	if (!atomic_load(&ref.object->watched) || !all_zero(buf, got.value))
 		return got;
 	mirror_mend(&ref);
-	return counterfd_read(&ref, buf, n);
+	return fdio_read(&ref, buf, n);
 }

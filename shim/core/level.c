@@ -97,7 +97,9 @@ static void poke(struct fifo *fifo, bool landed)
 		drain(fifo);
 	if (put_word(fifo))
 		return;
-	unfill(fifo);
+	/* the write that failed may have raised the edge: a second one would be one too many */
+	if (unfill(fifo) && probe_full_fifo_edges())
+		return;
 	if (put_word(fifo))
 		return;
 	drain(fifo); /* a FIFO of one page: there is no room beside a word */

@@ -72,6 +72,7 @@ int mirror_watch(const struct fdref *ref, unsigned class, bool edge)
 	if (edge) {
 		bits |= 1u << (class + WATCHED_EDGE);
 		probe_fifo_edges(); /* here rather than in a thread that only writes */
+		probe_full_fifo_edges();
 	}
 	if ((atomic_load(&ref->object->watched) & bits) != bits)
 		atomic_fetch_or(&ref->object->watched, bits);

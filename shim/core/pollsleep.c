@@ -55,8 +55,7 @@ static void keep(struct entry *entry, const struct fdref *ref)
 /* The first mask's entry asks the kernel for all of them. */
 static int open_masks(struct pollset *set, nfds_t i)
 {
-	bool begun = passing_begin();
-	int fd = passing_got(begun, (int)raw_syscall3(SYS_epoll_create1, EPOLL_CLOEXEC, 0, 0));
+	int fd = passing_epoll();
 
 	stats_syscall();
 	if (fd >= 0)

@@ -4,6 +4,9 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
 
 #include "sys/raw.h"
 
@@ -52,7 +55,35 @@ int passing_openat(int dir, const char *path, int flags, unsigned mode)
 	return fd;
 }
 
-int passing_pipe(int ends[2])
+/* A system call that opens an fd, of two arguments. */
+static int open_by(long nr, long one, long other)
+{
+	int fd = -EBUSY;
+
+	for (int i = 0; i < TRIES && fd == -EBUSY; i++) {
+		bool begun = passing_begin();
+
+		fd = passing_got(begun, (int)raw_syscall3(nr, one, other, 0));
+	}
+	return fd;
+}
+
+int passing_eventfd(int flags)
+{
+	return open_by(SYS_eventfd2, 0, flags | EFD_CLOEXEC);
+}
+
+int passing_epoll(void)
+{
+	return open_by(SYS_epoll_create1, EPOLL_CLOEXEC, 0);
+}
+
+int passing_memfd(const char *name)
+{
+	return open_by(SYS_memfd_create, (long)name, MFD_CLOEXEC);
+}
+
+static int open_pipe(int ends[2])
 {
 	bool begun[2] = {passing_begin(), passing_begin()};
 	int err = (int)raw_syscall3(SYS_pipe2, (long)ends, O_CLOEXEC | O_NONBLOCK, 0);
@@ -66,5 +97,14 @@ int passing_pipe(int ends[2])
 		if (ends[i] >= 0)
 			passing_close(ends[i]);
 	}
+	return err;
+}
+
+int passing_pipe(int ends[2])
+{
+	int err = -EBUSY;
+
+	for (int i = 0; i < TRIES && err == -EBUSY; i++)
+		err = open_pipe(ends);
 	return err;
 }

@@ -23,8 +23,12 @@ int passing_got(bool begun, int fd);
 
 void passing_close(int fd);
 
-/* openat(2) of such a number. */
+/* openat(2), eventfd(2), epoll_create1(2), memfd_create(2) of such a number, close-on-exec; or
+ * -errno. */
 int passing_openat(int dir, const char *path, int flags, unsigned mode);
+int passing_eventfd(int flags);
+int passing_epoll(void);
+int passing_memfd(const char *name);
 
 /* pipe2(2) of two such, close-on-exec and non-blocking; 0 or -errno. */
 int passing_pipe(int ends[2]);

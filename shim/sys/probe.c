@@ -11,6 +11,7 @@
 #include "sys/raw.h"
 
 enum answer { UNASKED, NO, YES };
+enum { PAGE = 4096 };
 
 /* An answer is remembered; UNASKED, where no fd could be had to ask with, is not: then the current
  * kernel's is given. */
@@ -73,21 +74,24 @@ static long events_now(int epfd)
 	return raw_syscall6(SYS_epoll_pwait, epfd, (long)&event, 1, 0, 0, 8);
 }
 
-static enum answer raises_edges(void)
+/* Whether a write of a byte raises an edge on a pipe that holds one, or that is full. */
+static enum answer raises_edge(bool full)
 {
+	static const char page[PAGE];
 	struct epoll_event event = {.events = EPOLLIN | EPOLLET};
 	int ends[2];
 	enum answer edge = UNASKED;
-	bool begun = passing_begin();
-	int epfd = passing_got(begun, (int)raw_syscall3(SYS_epoll_create1, EPOLL_CLOEXEC, 0, 0));
+	int epfd = passing_epoll();
 
 	if (epfd < 0)
 		return UNASKED;
 	if (!passing_pipe(ends)) {
 		raw_epoll_ctl(epfd, EPOLL_CTL_ADD, ends[0], &event);
-		raw_write(ends[1], "", 1);
+		raw_fcntl(ends[1], F_SETPIPE_SZ, PAGE);
+		while (raw_write(ends[1], page, full ? PAGE : 1) > 0 && full)
+			;
 		events_now(epfd);
-		raw_write(ends[1], "", 1);
+		raw_write(ends[1], page, 1);
 		edge = events_now(epfd) == 1 ? YES : NO;
 		passing_close(ends[0]);
 		passing_close(ends[1]);
@@ -96,9 +100,26 @@ static enum answer raises_edges(void)
 	return edge;
 }
 
+static enum answer raises_edges(void)
+{
+	return raises_edge(false);
+}
+
 bool probe_fifo_edges(void)
 {
 	static _Atomic int known;
 
 	return ask(&known, raises_edges, true);
+}
+
+static enum answer raises_edges_when_full(void)
+{
+	return raises_edge(true);
+}
+
+bool probe_full_fifo_edges(void)
+{
+	static _Atomic int known;
+
+	return ask(&known, raises_edges_when_full, true);
 }

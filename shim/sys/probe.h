@@ -15,4 +15,7 @@ bool probe_readv_scatters(void);
 /* A byte written to a FIFO that already holds one raises an edge (not between 5.5 and 5.13). */
 bool probe_fifo_edges(void);
 
+/* One that failed as there was no room raises an edge all the same. */
+bool probe_full_fifo_edges(void);
+
 #endif

@@ -156,6 +156,24 @@ Test(core_level, unread_edges_are_never_taken_for_the_limit)
 	levelkit_free(&m);
 }
 
+/* The write that finds no room is an edge already: a second one would be one too many. */
+Test(core_level, an_edge_on_a_full_fifo_is_one_edge)
+{
+	struct mirrored m = levelkit_make(0, false);
+	int epfd = watch(m.fifo, EPOLLIN | EPOLLET);
+
+	m.edge = true;
+	for (int i = 0; i < PIPE_HOLDS / WORD; i++)
+		cr_assert(levelkit_add(&m, 1));
+	cr_assert_eq(next_event(epfd), EPOLLIN);
+	cr_assert(levelkit_add(&m, 1));
+	cr_expect_eq(next_event(epfd), EPOLLIN);
+	cr_expect_eq(bytes_in(m.fifo), WORD);
+	levelkit_check(&m);
+	close(epfd);
+	levelkit_free(&m);
+}
+
 Test(core_level, one_read_empties_a_fifo_full_of_edges)
 {
 	struct mirrored m = levelkit_make(0, false);

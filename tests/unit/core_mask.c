@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "core/late.h"
 #include "core/level.h"
 #include "core/maskfd.h"
 #include "core/mirror.h"
@@ -227,5 +228,18 @@ Test(core_mask, a_read_never_mixes_two_writes)
 		cr_expect_null(failed, "a mixed pair");
 	}
 	cr_expect_eq(unit_poll(ref.fd, POLLIN) != 0, slot_shows(ref.object, CLASS_IN));
+	unit_close(ref);
+}
+
+/* The number was another file's when the read began, and is a mask's by now. */
+Test(core_mask, a_late_read_of_a_mask_never_waits)
+{
+	struct fdref ref = unit_object_of(KIND_MASK, 0, 0);
+	struct efd_mask mask = {.events = 1};
+	struct outcome got = late_read(ref.fd, &mask, sizeof(mask), outcome_err(EAGAIN));
+
+	cr_expect_eq(got.err, 0);
+	cr_expect_eq(got.value, sizeof(mask));
+	cr_expect_eq(mask.events, 0);
 	unit_close(ref);
 }

@@ -5,6 +5,7 @@
 
 #include "core/fdlife.h"
 #include "core/passage.h"
+#include "sys/decoy.h"
 #include "sys/passing.h"
 #include "sys/raw.h"
 
@@ -122,6 +123,29 @@ Test(core_passage, a_number_announced_by_a_dup2_is_left_to_it)
 	make_both();
 	opened_within(object.fd);
 	opened_within(file);
+	close_both();
+}
+
+static int ask_then_replace(int from, int to, int flags)
+{
+	opened = decoy_open(0);
+	cr_assert(is_open(to));
+	return replace_plainly(from, to, flags);
+}
+
+/* What the program asked meanwhile has nothing to do with its dup2. */
+Test(core_passage, a_decoy_that_met_a_dup2_is_another_one)
+{
+	int number;
+
+	make_both();
+	number = lowest_free();
+	cr_assert_eq(fdlife_dup_onto(file, number, 0, ask_then_replace).value, number);
+	cr_expect_gt(opened, number);
+	if (opened >= 0)
+		decoy_close(opened);
+	cr_expect(same_file(number, file));
+	close_number(number);
 	close_both();
 }
 
