@@ -147,6 +147,8 @@ static void end(struct replacement *r, int fd)
 {
 	if (fd >= 0 && r->announced)
 		passage_await(r->rounds);
+	if (fd >= 0)
+		passage_landed(fd);
 	if (fd >= 0 && r->pinned)
 		object_duplicated(r->source, fd);
 	else if (fd >= 0 && (r->source || fdtable_kind(r->from) == FD_OBJECT))

@@ -70,9 +70,13 @@ void fdtable_begin_making(void)
 	atomic_fetch_add(&fdtable_makers, 1);
 }
 
+/* A child that a handler forked in the middle of the making starts from none. */
 void fdtable_end_making(void)
 {
-	atomic_fetch_sub(&fdtable_makers, 1);
+	uint32_t before = atomic_load(&fdtable_makers);
+
+	while (before && !atomic_compare_exchange_weak(&fdtable_makers, &before, before - 1))
+		;
 	own_pins--;
 }
 

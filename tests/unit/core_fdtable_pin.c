@@ -371,3 +371,12 @@ Test(core_fdtable_pin, a_forked_child_keeps_a_file_that_got_the_number_meanwhile
 	close(fd);
 	fdtable_closed(&ref);
 }
+
+/* A handler forked in the middle of the making. */
+Test(core_fdtable_pin, a_forked_child_ends_a_making_that_it_has_not_begun)
+{
+	fdtable_begin_making();
+	fdtable_forked();
+	fdtable_end_making();
+	cr_expect_eq(atomic_load(&fdtable_makers), 0);
+}

@@ -203,3 +203,43 @@ Test(core_passage, a_pipe_s_two_numbers_are_marked)
 	}
 	close_both();
 }
+
+/* As in a handler that interrupted the opener before it has looked. */
+static void landed_before_the_look(int from)
+{
+	bool begun = passing_begin();
+	int number = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	cr_assert_eq(fdlife_dup_onto(from, number, 0, replace_plainly).value, number);
+	cr_expect_eq(passing_got(begun, number), -EBUSY);
+	cr_expect(same_file(number, from));
+	cr_expect_eq(fdtable_kind(number), fdtable_kind(from));
+	close_number(number);
+	cr_expect(fdtable_foreign(number));
+}
+
+Test(core_passage, a_handler_s_dup2_between_opening_and_looking_is_found)
+{
+	make_both();
+	landed_before_the_look(object.fd);
+	landed_before_the_look(file);
+	close_both();
+}
+
+Test(core_passage, a_number_that_a_handler_has_closed_again_is_the_opener_s)
+{
+	bool begun;
+	int number;
+
+	make_both();
+	begun = passing_begin();
+	number = fcntl(file, F_DUPFD_CLOEXEC, 0);
+	cr_assert_eq(fdlife_dup_onto(file, number, 0, replace_plainly).value, number);
+	close_number(number);
+	cr_assert_eq(open("/dev/null", O_RDONLY | O_CLOEXEC), number);
+	cr_assert_eq(passing_got(begun, number), number);
+	cr_expect_eq(fdtable_kind(number), FD_CLOSING);
+	passing_close(number);
+	cr_expect_not(is_open(number));
+	close_both();
+}
