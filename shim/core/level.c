@@ -12,7 +12,7 @@
 #include "sys/probe.h"
 #include "sys/raw.h"
 
-enum { WORD = sizeof(uint64_t), FILL_BYTES = 4096, DRAIN_WORDS = 256 };
+enum { WORD = sizeof(uint64_t), FILL_BYTES = 4096, DRAIN_WORDS = 256, FEW_WORDS = 16 };
 
 /* A FIFO on which a thread works. It holds whole words only: zeros, and late writes. */
 struct fifo {
@@ -45,9 +45,8 @@ static void sort_out(struct fifo *fifo, const uint64_t *words, long bytes)
 	}
 }
 
-/* Reads as much, or less where there is not as much in it. The buffer has room on a handler's small
- * stack. */
-static void take_out(struct fifo *fifo, size_t bytes)
+/* Reads as much, or less where there is not as much in it. */
+static __attribute__((noinline)) void take_out(struct fifo *fifo, size_t bytes)
 {
 	uint64_t words[DRAIN_WORDS];
 	size_t ask = sizeof(words);
@@ -60,9 +59,17 @@ static void take_out(struct fifo *fifo, size_t bytes)
 	}
 }
 
+/* Mostly there is little in it, and a handler's stack may be small. */
 static void drain(struct fifo *fifo)
 {
-	take_out(fifo, SIZE_MAX);
+	uint64_t words[FEW_WORDS];
+	long got;
+
+	stats_syscall();
+	got = raw_read(fifo->fd, words, sizeof(words));
+	sort_out(fifo, words, got);
+	if (got == (long)sizeof(words))
+		take_out(fifo, SIZE_MAX);
 }
 
 static int bytes_in(const struct fifo *fifo)

@@ -71,6 +71,35 @@ static void handle_on_each(void)
 		handle_on(size);
 }
 
+static void take(int signo)
+{
+	uint64_t value;
+	int saved = errno;
+
+	if (read(fd, &value, sizeof(value)) == sizeof(value))
+		handled++;
+	errno = saved;
+	(void)signo;
+}
+
+static void take_on(size_t size)
+{
+	unsigned long frame = getauxval(AT_MINSIGSTKSZ);
+	struct sigaction action = {.sa_handler = take, .sa_flags = SA_ONSTACK};
+	stack_t stack = {.ss_size = size + (frame ? frame : FRAME)};
+
+	stack.ss_sp = stack_of(stack.ss_size);
+	require(!sigaltstack(&stack, NULL) && !sigaction(SIGUSR2, &action, NULL), "sigaltstack");
+	prog_add(fd, 1);
+	take(0);
+	prog_add(fd, 1);
+	raise(SIGUSR2);
+	require(handled == 2, "the handler's read");
+	stack.ss_flags = SS_DISABLE;
+	handled = 0;
+	require(!sigaltstack(&stack, NULL), "sigaltstack");
+}
+
 static void watch(uint32_t events)
 {
 	struct epoll_event event = {.events = events};
@@ -98,6 +127,14 @@ static void watched_by_edges(void)
 	watch(EPOLLIN | EPOLLET);
 	watch(EPOLLIN | EPOLLOUT | EPOLLET);
 	handle_on_each();
+}
+
+static void read_while_watched(void)
+{
+	fd = prog_eventfd(0, EFD_NONBLOCK);
+	watch(EPOLLIN);
+	for (size_t size = 1024; size <= 16384; size *= 2)
+		take_on(size);
 }
 
 /* The kernel's view is full of unread edges. */
@@ -138,6 +175,7 @@ static const struct prog_case cases[] = {
 	{"a handler on a small stack, nobody watching", unwatched},
 	{"a handler on a small stack, with a level-triggered watch", watched},
 	{"a handler on a small stack, with edge-triggered watches", watched_by_edges},
+	{"a handler on a small stack that reads what is watched", read_while_watched},
 	{"a handler on a small stack, with many edges unread", watched_by_many_edges},
 	{"threads with the least stack", threads},
 };
