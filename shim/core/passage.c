@@ -115,11 +115,18 @@ void passage_start(void)
 	passing_set_hooks(&hooks);
 }
 
+/* Those who are still there after all that time have left by siglongjmp: nobody waits for them
+ * again.
+ */
 void passage_await(int rounds)
 {
-	for (int i = rounds < ROUNDS ? rounds : ROUNDS; i && atomic_load(&openers) > own_openers;
-		i--)
+	uint32_t there = atomic_load(&openers);
+	int left = rounds < ROUNDS ? rounds : ROUNDS;
+
+	for (; left && atomic_load(&openers) > own_openers; left--)
 		sched_yield();
+	if (!left && rounds >= ROUNDS)
+		atomic_compare_exchange_strong(&openers, &there, own_openers);
 }
 
 void passage_forked(void)
