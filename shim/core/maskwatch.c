@@ -8,6 +8,7 @@
 #include "core/eager.h"
 #include "core/mirror.h"
 #include "core/object.h"
+#include "core/process.h"
 #include "core/setid.h"
 #include "core/setinfo.h"
 
@@ -77,9 +78,10 @@ static void update(int epfd, const struct watch *watch, uint64_t cookie)
 			epfd, EPOLL_CTL_MOD, now.fd, kernel_events(&now, cookie), cookie);
 }
 
+/* Of the others that this process was forked with, each has sets of its own. */
 static bool of_closed_set(const struct watch *watch)
 {
-	return setid_closed(watch->set);
+	return watch->maker == process_mark() && setid_closed(watch->set);
 }
 
 static void gone(const struct watch *watch)
