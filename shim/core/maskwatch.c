@@ -295,11 +295,15 @@ static int modify(struct change *change)
 static int remove_watch(struct change *change)
 {
 	struct watch watch;
+	/* of a set that came from elsewhere the kernel tells, as long as it has the watch */
+	bool strange = setid_strange(change->epfd);
+	uint64_t cookie = strange ? find(change, &watch) : 0;
 	int err = classwatch_control(change->epfd, EPOLL_CTL_DEL, change->ref->fd, 0, 0);
 
-	if (!err)
-		drop(change->epfd, find(change, &watch), &watch);
-	return err;
+	if (err)
+		return err;
+	drop(change->epfd, strange ? cookie : find(change, &watch), &watch);
+	return 0;
 }
 
 int maskwatch_ctl(

@@ -3,12 +3,15 @@
 #define _GNU_SOURCE
 #include "maskkit.h"
 #include "mate.h"
+#include "shimcmd.h"
 #include "testkit.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -49,6 +52,29 @@ Test(mask_kin, sets_that_were_passed_on_are_not_closed_ones)
 	cr_assert_eq(mate_event(&mate, there, &data), EPOLLIN);
 	cr_assert_eq(data, 7);
 	mate_end(&mate);
+	mask_close(fd);
+}
+
+/* The record is under the maker's name for the set. */
+Test(mask_kin, who_got_a_set_takes_the_makers_watch_out)
+{
+	int status;
+	if (!shimcmd_there())
+		return;
+	/* the peer must be able to have it under the same number */
+	int low = mask_open(0), fd = fcntl(low, F_DUPFD, 50);
+	mask_close(low);
+	struct mate mate = mate_start(MATE_PEER);
+	int set = mask_watch(fd, EPOLLOUT, 7), there = mate_hand(&mate, fd);
+	int set_there = mate_hand(&mate, set);
+	while (there < fd)
+		there = (int)mate_do(&mate, (struct mate_call){.op = MATE_DUP, .fd = there}).ret;
+	cr_assert_eq(there, fd);
+	mate_ctl(&mate, EPOLL_CTL_DEL, set_there, there, 0, 0);
+	const char *said = shimcmd_say("ls", &status);
+	cr_assert_not(strstr(said, " watchers=out "), "%s", said);
+	mate_end(&mate);
+	close(set);
 	mask_close(fd);
 }
 
