@@ -24,9 +24,14 @@ int classwatch_control(int epfd, int op, int fd, uint32_t events, uint64_t data)
 	return -raw_epoll_ctl(epfd, op, fd, &event);
 }
 
+bool classwatch_others_have(const struct fdref *ref)
+{
+	return local_of(ref->slot)->forks != setid_forks();
+}
+
 bool classwatch_must_share(int epfd, const struct fdref *ref)
 {
-	return setid_shared(epfd) || local_of(ref->slot)->forks != setid_forks();
+	return setid_shared(epfd) || classwatch_others_have(ref);
 }
 
 void classwatch_leave(int epfd, uint64_t cookie, const struct watch *watch)
@@ -185,6 +190,7 @@ static bool kept(const struct watch *watch, int epfd)
 
 void classwatch_keep(int epfd)
 {
+	setid_passing();
 	for (uint32_t i = 0; i < fdtable_top() && watch_any(); i++) {
 		struct fdref ref;
 		int fd = (int)i;

@@ -21,6 +21,9 @@ bool classwatch_must_share(int epfd, const struct fdref *ref);
 int classwatch_join(
 	int epfd, const struct fdref *ref, const struct epoll_event *event, unsigned class);
 
+/* The part of it that is the object's. */
+bool classwatch_others_have(const struct fdref *ref);
+
 /* Takes the watch out of the kernel and forgets it. */
 void classwatch_leave(int epfd, uint64_t cookie, const struct watch *watch);
 

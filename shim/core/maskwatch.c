@@ -8,6 +8,7 @@
 #include "core/eager.h"
 #include "core/mirror.h"
 #include "core/object.h"
+#include "core/process.h"
 #include "core/setid.h"
 #include "core/setinfo.h"
 
@@ -77,9 +78,10 @@ static void update(int epfd, const struct watch *watch, uint64_t cookie)
 			epfd, EPOLL_CTL_MOD, now.fd, kernel_events(&now, cookie), cookie);
 }
 
+/* Of the others that this process was forked with, each has sets of its own. */
 static bool of_closed_set(const struct watch *watch)
 {
-	return setid_closed(watch->set);
+	return watch->maker == process_mark() && setid_closed(watch->set);
 }
 
 static void gone(const struct watch *watch)
@@ -293,11 +295,15 @@ static int modify(struct change *change)
 static int remove_watch(struct change *change)
 {
 	struct watch watch;
+	/* of a set that came from elsewhere the kernel tells, as long as it has the watch */
+	bool strange = setid_strange(change->epfd);
+	uint64_t cookie = strange ? find(change, &watch) : 0;
 	int err = classwatch_control(change->epfd, EPOLL_CTL_DEL, change->ref->fd, 0, 0);
 
-	if (!err)
-		drop(change->epfd, find(change, &watch), &watch);
-	return err;
+	if (err)
+		return err;
+	drop(change->epfd, strange ? cookie : find(change, &watch), &watch);
+	return 0;
 }
 
 int maskwatch_ctl(

@@ -95,14 +95,16 @@ static int sleep_on_mask(struct pollset *set, nfds_t i, const struct fdref *ref)
 	return 0;
 }
 
-/* Whether the class of a mask's entry shows just what it asks for; select may ask for less. */
+/* Whether the class of a mask's entry shows just what it asks for; select may ask for less. Of
+ * those who have the object and write it not all can open a class FIFO: one may have no fd left, or
+ * another user by now. */
 static bool has_class(const struct pollset *set, nfds_t i, const struct fdref *ref)
 {
 	const int asked = set->fds[i].events | set->always;
 	unsigned class = set->entries[i].class;
 
 	return (asked & POLLSET_UNASKED) == POLLSET_UNASKED && class != CLASS_IN &&
-	       classfd_get(ref->slot, ref->generation, class) >= 0;
+	       !classwatch_others_have(ref) && classfd_get(ref->slot, ref->generation, class) >= 0;
 }
 
 /* Mirrors an entry's object; 0 or an errno value. */

@@ -26,6 +26,10 @@ static _Atomic uint64_t *made;
  * children. */
 static _Atomic uint64_t shared_up_to;
 
+/* Of the sets up to this number some were passed on otherwise. Written by setid_passing, inherited
+ * by children. */
+static _Atomic uint64_t passed_up_to;
+
 static _Atomic uint32_t forks;
 
 void setid_start(void)
@@ -66,7 +70,8 @@ bool setid_closed(uint64_t key)
 {
 	uint64_t number = key & (STRANGER - 1);
 
-	if ((key ^ number) != family || number <= atomic_load(&shared_up_to))
+	if ((key ^ number) != family || number <= atomic_load(&shared_up_to) ||
+		number <= atomic_load(&passed_up_to))
 		return false;
 	for (uint32_t fd = 0; fd < fdtable_top(); fd++) {
 		if (number == (fdtable_epoll_id((int)fd) & (STRANGER - 1)))
@@ -87,10 +92,16 @@ bool setid_shared(int epfd)
 	return !number || (number & STRANGER) || number <= atomic_load(&shared_up_to);
 }
 
+void setid_passing(void)
+{
+	atomic_store(&passed_up_to, made ? atomic_load(made) : 0);
+}
+
 void setid_share(int epfd)
 {
 	uint64_t number = fdtable_epoll_id(epfd);
 
+	setid_passing();
 	for (uint32_t fd = 0; number && fd < fdtable_top(); fd++) {
 		uint64_t entry = fdtable_entry((int)fd);
 

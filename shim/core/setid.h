@@ -19,9 +19,13 @@ uint64_t setid_of(int epfd);
  * the same, but for those forked from it. */
 uint64_t setid_key(int epfd);
 
-/* True where the key is that of a set this process has lost: made by it, never shared, and closed.
- */
+/* True where the key, of a watch that this process added, is that of a set it has lost: made by it,
+ * never shared, and closed. */
 bool setid_closed(uint64_t key);
+
+/* A set is about to be passed on, in a message or to another image: none that there is now counts
+ * as closed any more. */
+void setid_passing(void);
 
 /* True for a set that came from elsewhere, and has another number there. */
 bool setid_strange(int epfd);

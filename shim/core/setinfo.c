@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/text.h"
+#include "sys/passing.h"
 #include "sys/raw.h"
 
 enum { PATH_BYTES = 48, CHUNK = 1024 };
@@ -67,7 +68,7 @@ uint64_t setinfo_data(int epfd, int fd, uint64_t inode)
 
 	text_string(&text, "/proc/self/fdinfo/");
 	text_number(&text, (uint64_t)epfd, 10);
-	info = raw_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+	info = passing_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
 	while (info >= 0 && got > 0 && !data) {
 		size_t used;
 
@@ -79,6 +80,6 @@ uint64_t setinfo_data(int epfd, int fd, uint64_t inode)
 		memmove(chunk, chunk + used, kept);
 	}
 	if (info >= 0)
-		raw_close(info);
+		passing_close(info);
 	return data;
 }

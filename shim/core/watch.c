@@ -70,6 +70,7 @@ static void publish(struct record *record, uint32_t index, const struct watch *w
 	uint32_t version = atomic_fetch_add(&record->version, 1) + 1;
 
 	record->watch = *watch;
+	record->watch.maker = process_mark();
 	atomic_store(&record->fired, 0);
 	atomic_store(&record->by_edges, 0);
 	atomic_store(&record->told, 0);

@@ -20,6 +20,7 @@ struct watch {
 	int fd;		 /* the number it was registered under */
 	bool own;	 /* of a mask: the kernel watches the object's own FIFO, as fd */
 	int class_fd;	 /* what the kernel watches; -1 where that is no fd of the library's */
+	uint32_t maker; /* the mark of the process that added it, see process.h; set by watch_add */
 };
 
 /* Opens the records; 0 or an errno value. */
