@@ -70,8 +70,8 @@ mask() {
 	mask_io,* | mask_vector,* | mask_names,* | *,no) ;;
 	*) binary "$1" kernel "$build/tests/maskfs" "$base/mask" "$plain" ;;
 	esac
-	binary "$1" shim env LD_PRELOAD="$lib" "$plain"
-	binary "$1" mirror env LD_PRELOAD="$lib" EFDSHIM_MIRROR=always EFDSHIM_DIR="$base/state" "$plain"
+	binary "$1" shim env LD_PRELOAD="$lib" EFDSHIM="$build/efdshim" "$plain"
+	binary "$1" mirror env LD_PRELOAD="$lib" EFDSHIM="$build/efdshim" EFDSHIM_MIRROR=always EFDSHIM_DIR="$base/state" "$plain"
 	binary "$1" asan "${sanitizers[@]}" "$build/asan/tests/mask/$1"
 }
 

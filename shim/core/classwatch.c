@@ -62,10 +62,20 @@ void classwatch_drop(int epfd, const struct fdref *ref)
 		watch_remove(cookie);
 }
 
+/* Where another thread has modified the watch meanwhile, what the kernel has may be this call's:
+ * the new watch is put in its place. */
 void classwatch_rearm(int epfd, const struct watch *watch, uint64_t cookie)
 {
+	struct watch now;
+
 	classwatch_control(epfd, EPOLL_CTL_MOD, watch->class_fd,
 		(watch->events & FLAG_BITS) | EPOLLIN, cookie);
+	if (watch_of(cookie, &now) == WATCH_LIVE)
+		return;
+	cookie = watch_find(slotpool_slot(watch->slot), watch->set, watch->fd, &now);
+	if (cookie && now.class_fd == watch->class_fd)
+		classwatch_control(epfd, EPOLL_CTL_MOD, now.class_fd,
+			(now.events & FLAG_BITS) | EPOLLIN, cookie);
 }
 
 void classwatch_end(int epfd, const struct watch *watch, uint64_t cookie)

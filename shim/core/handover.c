@@ -5,6 +5,7 @@
 
 #include "core/adopt.h"
 #include "core/classwatch.h"
+#include "core/local.h"
 #include "core/mirror.h"
 #include "core/object.h"
 #include "core/watch.h"
@@ -19,7 +20,11 @@ void handover_number(int fd)
 		return;
 	}
 	adopt_check(fd); /* it may have been replaced by a system call instruction */
-	if (object_is(&fd, &ref) && !slot_is_mask(ref.object))
+	if (!object_is(&fd, &ref))
+		return;
+	if (slot_is_mask(ref.object))
+		atomic_store(&local_of(ref.slot)->forks, UINT32_MAX); /* others have it too */
+	else
 		mirror_watch(&ref, CLASS_IN, false);
 }
 

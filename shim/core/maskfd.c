@@ -97,31 +97,30 @@ struct outcome maskfd_write(const struct fdref *ref, const void *buf, size_t n)
 	return outcome_ok((long)size_of(slot));
 }
 
-/* What a read stores: returns how many bytes. */
-static size_t image_of(const struct fdref *ref, void *image)
+/* What a read of so many bytes stores. */
+static void fill_image(const struct fdref *ref, void *image, size_t size)
 {
 	struct mask_pair pair = mask_load(&ref->object->mask);
 	struct efd_mask mask = {.events = mask_events(pair.state), .data = pair.data};
 	uint64_t word = mask.events;
 
-	if (slot_kind(ref->object) == KIND_MASK)
+	if (size == sizeof(mask))
 		memcpy(image, &mask, sizeof(mask));
 	else
 		memcpy(image, &word, sizeof(word));
-	return size_of(ref->object);
 }
 
 struct outcome maskfd_read(const struct fdref *ref, void *buf, size_t n)
 {
 	char image[sizeof(struct efd_mask)];
-	size_t size;
+	size_t size = size_of(ref->object);
 
 	stats_add(STATS_READS);
 	stats_add(STATS_AVOIDED);
 	if (!usermem_in_range(buf, n))
 		return outcome_err(EFAULT);
-	if (n < size_of(ref->object))
+	if (n < size)
 		return outcome_err(EINVAL);
-	size = image_of(ref, image);
+	fill_image(ref, image, size);
 	return usermem_store(buf, image, size) ? outcome_ok((long)size) : outcome_err(EFAULT);
 }

@@ -51,31 +51,24 @@ static uint32_t kernel_events(const struct watch *watch, uint64_t cookie)
 	return EPOLLIN | EPOLLET | flags;
 }
 
-/* Whether the number the watch was made under is still the object's here. */
-static bool still_its_number(const struct watch *watch)
-{
-	struct fdref ref;
-	int fd = watch->fd;
-
-	return object_is(&fd, &ref) && ref.slot == watch->slot &&
-	       ref.generation == watch->generation;
-}
-
-/* Registers the watch anew, as it is to be now. Where another thread has modified it meanwhile,
- * what the kernel has may be this call's: the new watch is put in its place. */
+/* Registers the watch anew, as it is to be now, where the number it was made under is still the
+ * object's here. Where another thread has modified it meanwhile, what the kernel has may be this
+ * call's: the new watch is put in its place. */
 static void update(int epfd, const struct watch *watch, uint64_t cookie)
 {
+	const struct fdref ref = ref_of(watch);
 	struct watch now;
 
-	if (!still_its_number(watch))
+	if (!fdtable_pin(&ref))
 		return;
 	classwatch_control(epfd, EPOLL_CTL_MOD, watch->fd, kernel_events(watch, cookie), cookie);
-	if (watch_of(cookie, &now) == WATCH_LIVE)
-		return;
-	cookie = watch_find(slotpool_slot(watch->slot), watch->set, watch->fd, &now);
-	if (cookie)
-		classwatch_control(
-			epfd, EPOLL_CTL_MOD, now.fd, kernel_events(&now, cookie), cookie);
+	if (watch_of(cookie, &now) != WATCH_LIVE) {
+		cookie = watch_find(slotpool_slot(watch->slot), watch->set, watch->fd, &now);
+		if (cookie)
+			classwatch_control(
+				epfd, EPOLL_CTL_MOD, now.fd, kernel_events(&now, cookie), cookie);
+	}
+	object_unpin(&ref);
 }
 
 /* Of the others that this process was forked with, each has sets of its own. */

@@ -68,6 +68,15 @@ static int open_masks(struct pollset *set, nfds_t i)
 	return 0;
 }
 
+/* The entry that asks for all masks is to ask for its own alone. */
+static void close_masks_of(struct pollset *set, nfds_t i)
+{
+	if (set->masks < 0 || set->asked[i].fd != set->masks)
+		return;
+	internal_close(set->masks);
+	set->masks = -1;
+}
+
 /* No class of the mask serves, and its own level may be up for others' sake: the call sleeps on
  * edges. */
 static int sleep_on_mask(struct pollset *set, nfds_t i, const struct fdref *ref)
@@ -89,6 +98,7 @@ static int sleep_on_mask(struct pollset *set, nfds_t i, const struct fdref *ref)
 	if (!err)
 		err = classwatch_control(set->masks, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLET, 0);
 	if (err && err != EEXIST) { /* no fd is left for that: the level has to do */
+		close_masks_of(set, i);
 		set->asked[i].fd = fd;
 		set->asked[i].events = POLLIN;
 	}
