@@ -2,7 +2,7 @@
 
 #include "step.h"
 
-TestSuite(core_pool, .init = unit_setup, .fini = unit_teardown, .timeout = 20);
+TestSuite(core_pool, .init = unit_setup, .fini = unit_teardown, .timeout = 90);
 
 Test(core_pool, items_are_handed_out_from_one_on)
 {
