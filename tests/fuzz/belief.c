@@ -105,7 +105,7 @@ uint64_t slot_of(struct gen *g, enum what what)
 
 uint64_t any_slot(struct gen *g)
 {
-	if (g->masks && chance(g, 60))
+	if (g->masks && believes_in(g, MASK) && chance(g, 60))
 		return slot_of(g, MASK);
 	return chance(g, 80)   ? slot_of(g, EVENTFD)
 	       : chance(g, 80) ? choose(g, ~0u)

@@ -18,6 +18,7 @@ void campaign_init(struct campaign *c, const char *preload)
 	c->mix = (struct mix){.modelled = MODELLED, .masks = true};
 	c->pair.side[0].preload = "";
 	c->pair.side[0].models = true;
+	c->pair.side[0].allow = ALLOW_SHARED;
 	c->pair.side[1].preload = preload;
 	c->log = malloc(MAX_OPS * sizeof(*c->log));
 	if (!c->log)
@@ -26,7 +27,7 @@ void campaign_init(struct campaign *c, const char *preload)
 
 void campaign_end(struct campaign *c)
 {
-	pair_stop(&c->pair);
+	pair_end(&c->pair);
 	free(c->log);
 }
 
@@ -138,6 +139,10 @@ static void show_how_to_repeat(const struct campaign *c, bool alone, uint64_t se
 {
 	printf("  again: fuzz-diff --seed %llu --length %u --modelled %u ",
 		(unsigned long long)c->seed, c->length, c->mix.modelled);
+	if (c->pair.crowd.crowd)
+		printf("--crowded ");
+	if (c->allowed)
+		printf("--allow %s ", c->allowed);
 	if (alone)
 		printf("--only %llu\n", (unsigned long long)sequence);
 	else

@@ -123,7 +123,7 @@ static void run_reset(struct box *b, const struct op *op, struct result *r)
 	b->forks = op->arg[2];
 	b->follows = op->arg[3];
 	b->modelled = b->models && b->follows;
-	model_reset(b->fault);
+	model_reset(b->fault, b->allow);
 	r->ret = 0;
 }
 

@@ -202,8 +202,8 @@ static void make_ep_wait(struct gen *g, struct op *op)
 	op->arg[EPFD] = any_set(g);
 	op->arg[CALL] = below(g, CALLS);
 	op->arg[MAX_EVENTS] = chance(g, 97) ? MOST : (uint64_t)PICK(g, odd);
-	if (g->modelled && chance(g, 30))
-		op->arg[MAX_EVENTS] = 1 + below(g, 4);
+	if (g->modelled && chance(g, 40))
+		op->arg[MAX_EVENTS] = 1 + below(g, 1 + below(g, 4));
 	if (chance(g, 4))
 		op->arg[TIMEOUT] = ONE_MS;
 	else if (chance(g, 2))

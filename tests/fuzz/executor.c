@@ -11,7 +11,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-enum { TICK_US = 300, PAGE = PLACE_ROOM, READONLY_VALUE = 3 };
+enum { TICK_US = 300, CROWD = 64, PAGE = PLACE_ROOM, READONLY_VALUE = 3 };
 
 static void on_tick(int sig)
 {
@@ -200,8 +200,11 @@ static bool prepare(struct box *b)
 int executor_main(int fault_and_role)
 {
 	static struct box box, kin[PROCS];
-	box.fault = (enum fault)(fault_and_role & ~MODELS);
+	box.fault = (enum fault)(fault_and_role & (MODELS - 1));
+	box.allow = (unsigned)fault_and_role >> ALLOW_SHIFT;
 	box.models = fault_and_role & MODELS;
+	for (int i = 0; (fault_and_role & CROWDED) && i < CROWD; i++)
+		eventfd(0, 0);
 	for (unsigned proc = 0; proc < PROCS; proc++)
 		box.kin[proc] = &kin[proc];
 	if (!prepare(&box) || !introduce())

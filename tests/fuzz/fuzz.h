@@ -120,8 +120,19 @@ enum fault {
 	FAULTS
 };
 
-/* Added to the fault an executor is started with: it answers modelled sequences by the model. */
-enum { MODELS = 1 << 8 };
+/* Added to the fault an executor is started with: it answers modelled sequences by the model, or
+ * does nothing but hold eventfds. */
+enum { MODELS = 1 << 8, CROWDED = 1 << 9, ALLOW_SHIFT = 10 };
+
+/* Where the shim may be inexact. What is allowed leaves a result, or all that follows in its
+ * sequence, open. The first two, which README names, hold only where processes share. */
+enum allowance {
+	ALLOW_ABSENT = 1, /* a process waits that does not have a mask under its watch's number */
+	ALLOW_NESTED = 2, /* a set looks readable for a mask that does not interest it */
+	ALLOW_SHARED = 3, /* both */
+	ALLOW_EFAULT = 4, /* epoll_wait finds its buffer bad where it has nothing to store */
+	ALLOW_AGAIN = 8,  /* an outer set sees an edge where a watch in the inner one is modified */
+};
 
 /* Shared by the driver and one executor: what to do, how far it is, what came out. */
 struct arena {
@@ -147,6 +158,7 @@ struct box {
 	bool edges;	 /* every watch of this sequence is EPOLLET or EPOLLONESHOT */
 	bool forks;	 /* this sequence has children */
 	bool semaphores; /* some eventfds of this sequence are semaphores */
+	unsigned allow;	 /* allowances */
 	bool models;	 /* this executor has the model */
 	bool modelled;	 /* this sequence runs on the model */
 	bool follows;	 /* the model follows the other side where it may choose */
@@ -292,16 +304,21 @@ struct executor {
 	const char *preload;
 	enum fault fault;
 	bool models;
+	bool crowd; /* one that only holds eventfds */
+	unsigned allow;
 };
 
 struct pair {
 	struct executor side[2];
+	struct executor crowd; /* beside both, where it is to be */
 	int watchdog_ms;
 };
 
 /* Starts both executors afresh, ending old ones. Exits with a message where that is impossible. */
 void pair_restart(struct pair *);
 void pair_stop(struct pair *);
+/* The same with the crowd. */
+void pair_end(struct pair *);
 /* Runs ops on both sides. Returns the index of the first difference, or -1. */
 ssize_t pair_run(struct pair *, const struct op *ops, size_t n);
 
@@ -311,6 +328,7 @@ size_t shrink(struct pair *, struct op *ops, size_t n);
 struct campaign {
 	uint64_t seed, wanted, done, sequence;
 	bool one_sequence;
+	const char *allowed; /* as it was given, or NULL */
 	struct mix mix;
 	unsigned length, most_differences, differences;
 	bool quiet, stats;

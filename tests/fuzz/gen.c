@@ -134,6 +134,7 @@ size_t make_sequence(uint64_t seed, uint64_t index, unsigned length, struct mix 
 	g.masks = g.modelled && mix.masks;
 	g.nests = g.modelled && chance(&g, 30);
 	g.few = g.modelled && chance(&g, 50);
+	g.forks |= g.masks && chance(&g, 20);
 	choose_weights(&g);
 	size_t n = make_start(&g, ops);
 	while (n < size + 1)

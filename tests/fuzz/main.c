@@ -18,6 +18,9 @@ static const char usage[] =
 	"  --shim FILE      library to compare with the kernel (default build/libefdshim.so;\n"
 	"                   '' compares the kernel with itself)\n"
 	"  --modelled P     so many sequences of 100 are for the model, with masks (default 40)\n"
+	"  --allow A        what may be inexact: some of absent,nested (the default),\n"
+	"                   efault,again; '' for nothing\n"
+	"  --crowded        with 64 more eventfds beside: those after them have small FIFOs\n"
 	"  --only K         run sequence K of the seed alone\n"
 	"  --differences M  go on until so many differences were found (default 1)\n"
 	"  --stats          say which operations ran and how they ended\n"
@@ -29,6 +32,8 @@ static const struct option options[] = {
 	{"length", required_argument, NULL, 'l'},
 	{"shim", required_argument, NULL, 'p'},
 	{"modelled", required_argument, NULL, 'm'},
+	{"allow", required_argument, NULL, 'a'},
+	{"crowded", no_argument, NULL, 'w'},
 	{"only", required_argument, NULL, 'k'},
 	{"differences", required_argument, NULL, 'd'},
 	{"stats", no_argument, NULL, 'c'},
@@ -51,6 +56,19 @@ static uint64_t number(const char *text)
 	if (!*text || *end)
 		bad_use("not a number");
 	return n;
+}
+
+static unsigned allowances(char *list)
+{
+	static char *const names[] = {"absent", "nested", "efault", "again", NULL};
+	unsigned allowed = 0;
+	for (char *value; *list;) {
+		int which = getsubopt(&list, names, &value);
+		if (which < 0)
+			bad_use("unknown allowance");
+		allowed |= 1u << which;
+	}
+	return allowed;
 }
 
 static uint64_t random_seed(void)
@@ -89,6 +107,13 @@ static void take_option(struct campaign *c, int option)
 		break;
 	case 'p':
 		c->pair.side[1].preload = optarg;
+		break;
+	case 'a':
+		c->allowed = strdup(optarg);
+		c->pair.side[0].allow = allowances(optarg);
+		break;
+	case 'w':
+		c->pair.crowd.crowd = true;
 		break;
 	case 'm':
 		c->mix.modelled = (unsigned)number(optarg);

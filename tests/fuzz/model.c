@@ -21,8 +21,9 @@ struct number {
 
 static struct mfile files[FILES];
 static struct number table[PROCS][NUMBERS];
-static bool lost;
+static bool lost, shared;
 enum fault model_fault;
+static unsigned model_allow;
 
 long model_fail(int err)
 {
@@ -35,15 +36,21 @@ void model_lose(void)
 	lost = true;
 }
 
+bool model_may(enum allowance what)
+{
+	return (model_allow & what) && (shared || !(what & ALLOW_SHARED));
+}
+
 bool model_is_lost(void)
 {
 	return lost;
 }
 
-void model_reset(enum fault fault)
+void model_reset(enum fault fault, unsigned allow)
 {
 	model_fault = fault;
-	lost = false;
+	model_allow = allow;
+	lost = shared = false;
 	memset(table, 0, sizeof(table));
 	for (int i = 0; i < FILES; i++)
 		files[i].refs = 0;
@@ -142,6 +149,7 @@ long model_close(const struct box *b, int fd)
 
 void model_fork(const struct box *b, unsigned to)
 {
+	shared = true;
 	memcpy(table[to], table[b->proc], sizeof(table[to]));
 	for (int fd = FIRST; fd < NUMBERS; fd++)
 		if (table[to][fd].file)

@@ -13,7 +13,7 @@
 
 struct pollfd;
 
-void model_reset(enum fault);
+void model_reset(enum fault, unsigned allow);
 /* The process `to` gets all that b's process has. */
 void model_fork(const struct box *b, unsigned to);
 void model_exit(unsigned proc);

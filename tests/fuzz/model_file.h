@@ -45,6 +45,8 @@ void mset_scanned(const struct mfile *set, bool surely);
 
 /* What this model is to do wrong. */
 extern enum fault model_fault;
+/* What the other side may do wrong. */
+bool model_may(enum allowance);
 
 long model_fail(int err);
 /* From here on the sequence is anybody's guess. */

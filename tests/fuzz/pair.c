@@ -30,7 +30,9 @@ static _Noreturn void become_executor(const struct executor *e, int sock, int ar
 		setenv("LD_PRELOAD", e->preload, 1);
 	else
 		unsetenv("LD_PRELOAD");
-	snprintf(fault, sizeof(fault), "%d", (int)e->fault | (e->models ? MODELS : 0));
+	snprintf(fault, sizeof(fault), "%u",
+		(unsigned)e->fault | (e->models ? MODELS : 0u) | (e->crowd ? CROWDED : 0u) |
+			e->allow << ALLOW_SHIFT);
 	execl("/proc/self/exe", "fuzz-diff", "--executor", fault, (char *)NULL);
 	_exit(2);
 }
@@ -99,9 +101,24 @@ void pair_stop(struct pair *p)
 	executor_stop(&p->side[1]);
 }
 
+void pair_end(struct pair *p)
+{
+	pair_stop(p);
+	executor_stop(&p->crowd);
+}
+
+static void start_crowd(struct pair *p)
+{
+	p->crowd.preload = p->side[1].preload;
+	executor_start(&p->crowd);
+	meet(&p->crowd);
+}
+
 void pair_restart(struct pair *p)
 {
 	pair_stop(p);
+	if (p->crowd.crowd && !p->crowd.pid)
+		start_crowd(p);
 	for (int i = 0; i < 2; i++)
 		executor_start(&p->side[i]);
 	for (int i = 0; i < 2; i++)

@@ -7,7 +7,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-enum { OPS = 20000, MODEL_OPS = 50000, HANG_MS = 300 };
+enum { OPS = 20000, MASK_OPS = 60000, MODEL_OPS = 50000, HANG_MS = 300 };
 
 enum { FEW = 3, SOME = 12 };
 
@@ -93,16 +93,16 @@ static bool found_out(enum fault fault)
 	campaign_init(&c, "");
 	c.quiet = true;
 	c.seed = fault;
-	c.wanted = OPS;
 	c.pair.side[1].fault = fault;
 	c.pair.side[1].models = fault >= FAULT_MASK_EDGE;
 	c.mix.modelled = c.pair.side[1].models ? 100 : 0;
+	c.wanted = c.pair.side[1].models ? MASK_OPS : OPS;
 	if (fault == FAULT_HANG)
 		c.pair.watchdog_ms = HANG_MS;
 	campaign_run(&c);
 	bool ok = c.differences == 1 && c.shrunk > 0 && c.shrunk <= planted[fault].most;
-	printf("fuzz selftest: %s: %s, %zu operations\n", planted[fault].name,
-		c.differences ? "found" : "NOT FOUND", c.shrunk);
+	printf("fuzz selftest: %s: %s after %llu operations, shrunk to %zu\n", planted[fault].name,
+		c.differences ? "found" : "NOT FOUND", (unsigned long long)c.done, c.shrunk);
 	fflush(stdout);
 	campaign_end(&c);
 	return ok;
