@@ -142,7 +142,7 @@ static void show_how_to_repeat(const struct campaign *c, bool alone, uint64_t se
 	if (c->pair.crowd.crowd)
 		printf("--crowded ");
 	if (c->allowed)
-		printf("--allow %s ", c->allowed);
+		printf("--allow '%s' ", c->allowed);
 	if (alone)
 		printf("--only %llu\n", (unsigned long long)sequence);
 	else
