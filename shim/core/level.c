@@ -286,6 +286,15 @@ bool level_raise_out(struct slot *slot, int fd)
 	return end(slot, CLASS_IN, &fifo);
 }
 
+bool level_make_room(struct slot *slot, int fd)
+{
+	struct fifo fifo = {.fd = fd};
+
+	begin(slot);
+	keep_room(slot, CLASS_IN, &fifo);
+	return end(slot, CLASS_IN, &fifo);
+}
+
 bool level_raise_in(struct slot *slot, int fd)
 {
 	struct fifo fifo = {.fd = fd};

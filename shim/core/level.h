@@ -30,6 +30,9 @@ bool level_leave_limit(struct slot *slot, int fifo);
  * level lets it. */
 bool level_raise_out(struct slot *slot, int fifo);
 
+/* Somebody is about to look for OUT there: unread pokes must not use it up. */
+bool level_make_room(struct slot *slot, int fifo);
+
 /* Raises an edge of IN there while the level is down: a write of 0 is one. */
 bool level_raise_in(struct slot *slot, int fifo);
 

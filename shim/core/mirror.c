@@ -65,9 +65,23 @@ static int settle(
 	return loan.fd < 0 ? -loan.fd : 0;
 }
 
+static void with_own_fifo(const struct fdref *ref, bool (*act)(struct slot *, int))
+{
+	struct fifo_loan loan = get_fifo(ref, CLASS_IN);
+	bool late;
+
+	if (loan.fd < 0)
+		return;
+	late = act(ref->object, loan.fd);
+	put_fifo(ref, CLASS_IN, loan);
+	if (late)
+		tell_late(ref);
+}
+
 int mirror_watch(const struct fdref *ref, unsigned class, bool edge)
 {
 	uint32_t bits = 1u << class;
+	int err;
 
 	if (edge) {
 		bits |= 1u << (class + WATCHED_EDGE);
@@ -78,7 +92,10 @@ int mirror_watch(const struct fdref *ref, unsigned class, bool edge)
 		atomic_fetch_or(&ref->object->watched, bits);
 	if (class == CLASS_NONE)
 		return 0;
-	return settle(ref, class, LEVEL_UP, false);
+	err = settle(ref, class, LEVEL_UP, false);
+	if (!err && class == CLASS_IN && (atomic_load(&ref->object->watched) & WATCHED_OUT))
+		with_own_fifo(ref, level_make_room);
+	return err;
 }
 
 void mirror_watch_out_edges(const struct fdref *ref)
@@ -151,19 +168,6 @@ void mirror_mend(const struct fdref *ref)
 static bool at_limit(uint64_t count)
 {
 	return !(counter_state(count) & EPOLLOUT);
-}
-
-static void with_own_fifo(const struct fdref *ref, bool (*act)(struct slot *, int))
-{
-	struct fifo_loan loan = get_fifo(ref, CLASS_IN);
-	bool late;
-
-	if (loan.fd < 0)
-		return;
-	late = act(ref->object, loan.fd);
-	put_fifo(ref, CLASS_IN, loan);
-	if (late)
-		tell_late(ref);
 }
 
 /* `raised`: the event bits of the operation itself, which are an edge for the classes that hold one

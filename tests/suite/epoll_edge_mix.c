@@ -206,3 +206,26 @@ Test(epoll_edge_mix, random_walk_agrees_with_the_kernel)
 		unwatch_pair(w);
 	}
 }
+
+/* Beside many others, whose kernel-side room is small. */
+Test(epoll_edge_mix, room_left_at_the_limit_is_shown_to_a_watch_that_comes_later)
+{
+	enum { OTHERS = 80 };
+	int others[OTHERS];
+	for (int i = 0; i < OTHERS; i++)
+		others[i] = eventfd(0, EFD_CLOEXEC);
+	int fd = eventfd(0, EFD_NONBLOCK | EFD_SEMAPHORE);
+	int set = set_watching(fd, IN | EPOLLET, 1);
+	uint64_t most = COUNT_LIMIT, zero = 0, one;
+	cr_assert_eq(write(fd, &most, 8), 8);
+	cr_assert_eq(read(fd, &one, 8), 8);
+	cr_assert_eq(write(fd, &zero, 8), 8);
+	set_ctl(set, EPOLL_CTL_MOD, fd, OUT, 2);
+	struct epoll_event event;
+	cr_assert_eq(epoll_wait(set, &event, 1, 0), 1);
+	cr_assert(event.events == OUT && event.data.u64 == 2);
+	cr_assert_eq(close(set), 0);
+	cr_assert_eq(close(fd), 0);
+	for (int i = 0; i < OTHERS; i++)
+		close(others[i]);
+}
