@@ -234,16 +234,23 @@ static long translate_all(int epfd, struct epoll_event *events, long n)
 	return kept;
 }
 
+/* Whether an event may be a cookie. A relative's may be in a set that was shared before this
+ * process had any eventfd. */
+static bool any_cookie(void)
+{
+	return watch_any() || (setid_any_cookie() && !object_prepare() && watch_any());
+}
+
 struct outcome epollset_wait(struct epoll_call *call)
 {
-	bool watched = watch_any();
+	bool watched = any_cookie();
 	struct timeout timeout = timeout_start(watched ? call->timeout : NULL);
 	struct timespec left;
 
 	for (int late = 0;;) {
 		struct outcome outcome = call->attempt(call);
 
-		if (outcome.err || outcome.value <= 0 || !watch_any())
+		if (outcome.err || outcome.value <= 0 || !any_cookie())
 			return outcome;
 		outcome.value = translate_all(call->epfd, call->events, outcome.value);
 		if (!watched) { /* the first cookie came while we slept */

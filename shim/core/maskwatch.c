@@ -53,14 +53,14 @@ static uint32_t kernel_events(const struct watch *watch, uint64_t cookie)
 
 /* Registers the watch anew, as it is to be now, where the number it was made under is still the
  * object's here. Where another thread has modified it meanwhile, what the kernel has may be this
- * call's: the new watch is put in its place. */
-static void update(int epfd, const struct watch *watch, uint64_t cookie)
+ * call's: the new watch is put in its place. False where the number is not the object's. */
+static bool update(int epfd, const struct watch *watch, uint64_t cookie)
 {
 	const struct fdref ref = ref_of(watch);
 	struct watch now;
 
 	if (!fdtable_pin(&ref))
-		return;
+		return false;
 	classwatch_control(epfd, EPOLL_CTL_MOD, watch->fd, kernel_events(watch, cookie), cookie);
 	if (watch_of(cookie, &now) != WATCH_LIVE) {
 		cookie = watch_find(slotpool_slot(watch->slot), watch->set, watch->fd, &now);
@@ -69,6 +69,17 @@ static void update(int epfd, const struct watch *watch, uint64_t cookie)
 				epfd, EPOLL_CTL_MOD, now.fd, kernel_events(&now, cookie), cookie);
 	}
 	object_unpin(&ref);
+	return true;
+}
+
+/* The kernel is to tell of the level again, to whoever waits next. Here the number may be closed:
+ * then another edge does it, and watches of edges that have told of the last write leave it out. */
+static void repeat_level(int epfd, const struct watch *watch, uint64_t cookie)
+{
+	const struct fdref ref = ref_of(watch);
+
+	if (!update(epfd, watch, cookie))
+		mirror_raise(&ref);
 }
 
 /* Of the others that this process was forked with, each has sets of its own. */
@@ -130,6 +141,7 @@ static int begin(struct change *change)
 		.class_fd = -1,
 	};
 	tidy(change);
+	setid_note_cookie();
 	if (mirror_want(
 		    ref, change->interest, change->edge || (change->event->events & EPOLLONESHOT)))
 		return ENOMEM;
@@ -375,7 +387,9 @@ uint32_t maskwatch_events(int epfd, const struct watch *watch, uint64_t cookie)
 	if (oneshot ? watch_fire(cookie)
 		    : is_edge_triggered(watch) && watch_tell(cookie, mask_version(state)))
 		return 0;
-	if (watch->own && watch_by_edges(cookie) && (oneshot || !is_edge_triggered(watch)))
+	if (watch->own && oneshot)
 		update(epfd, watch, cookie);
+	else if (watch->own && watch_by_edges(cookie) && !is_edge_triggered(watch))
+		repeat_level(epfd, watch, cookie);
 	return events;
 }

@@ -160,6 +160,11 @@ void mirror_refresh(const struct fdref *ref, unsigned class)
 		settle(ref, class, LEVEL_UP, false);
 }
 
+void mirror_raise(const struct fdref *ref)
+{
+	settle(ref, CLASS_IN, LEVEL_UP, true);
+}
+
 void mirror_mend(const struct fdref *ref)
 {
 	settle(ref, CLASS_IN, LEVEL_DOWN, false);

@@ -9,7 +9,8 @@
 #include "core/fdtable.h"
 #include "sys/raw.h"
 
-enum { PAGE = 4096, NUMBER_BITS = 37 };
+/* COOKIES: the word of the shared page that says whether there are any. */
+enum { COOKIES = 1, PAGE = 4096, NUMBER_BITS = 37 };
 
 /* Marks the number of a set that came from elsewhere. */
 #define STRANGER (1ull << NUMBER_BITS)
@@ -78,6 +79,17 @@ bool setid_closed(uint64_t key)
 			return false;
 	}
 	return true;
+}
+
+void setid_note_cookie(void)
+{
+	if (made && !atomic_load(&made[COOKIES]))
+		atomic_store(&made[COOKIES], 1);
+}
+
+bool setid_any_cookie(void)
+{
+	return made && atomic_load(&made[COOKIES]);
 }
 
 bool setid_strange(int epfd)

@@ -27,6 +27,11 @@ bool setid_closed(uint64_t key);
  * as closed any more. */
 void setid_passing(void);
 
+/* A cookie was put in a set; whether one was, here or by a relative that may share the set though
+ * it was forked before there was any. */
+void setid_note_cookie(void);
+bool setid_any_cookie(void);
+
 /* True for a set that came from elsewhere, and has another number there. */
 bool setid_strange(int epfd);
 

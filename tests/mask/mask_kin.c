@@ -135,3 +135,28 @@ Test(mask_kin, a_child_of_another_user_wakes_a_poll)
 	wake_from_poverty(true, MATE_POLL, EPOLLPRI);
 	wake_from_poverty(true, MATE_PPOLL, EPOLLPRI | EPOLLOUT);
 }
+
+/* The child has never had an fd of the mask, nor any eventfd; the set is its all the same. */
+Test(mask_kin, a_child_older_than_the_mask_waits_on_the_set_too)
+{
+	int set = epoll_create1(0);
+	struct mate mate = mate_start(MATE_FORKED);
+	int fd = mask_open(0);
+	mask_ctl(set, EPOLL_CTL_ADD, fd, 0, 7);
+	mask_set(fd, EPOLLIN);
+	cr_assert_eq(mask_event(set, NULL), 0);
+	mask_set(fd, EPOLLERR | EPOLLIN);
+	uint64_t data = 0;
+	for (int i = 0; i < 3; i++) {
+		cr_assert_eq(mate_event(&mate, set, &data), EPOLLERR);
+		cr_assert_eq(data, 7);
+		cr_assert_eq(mask_event(set, &data), EPOLLERR);
+		cr_assert_eq(data, 7);
+	}
+	mask_set(fd, EPOLLIN);
+	cr_assert_eq(mate_event(&mate, set, NULL), 0);
+	cr_assert_eq(mask_event(set, NULL), 0);
+	mate_end(&mate);
+	close(set);
+	mask_close(fd);
+}
