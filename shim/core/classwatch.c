@@ -128,6 +128,26 @@ int classwatch_join(
 	return register_class(epfd, ref, class, &watch);
 }
 
+/* The kernel keeps what it has on its list of ready ones: nobody is told anew. */
+int classwatch_change(int epfd, const struct fdref *ref, const struct epoll_event *event,
+	const struct watch *old, uint64_t cookie)
+{
+	struct watch watch = *old;
+	uint64_t fresh;
+	int err;
+
+	watch.events = event->events;
+	watch.data = event->data.u64;
+	if (old->class_fd < 0 || watch_add(ref->object, &watch, &fresh))
+		return ENOMEM;
+	watch_remove(cookie);
+	err = classwatch_control(
+		epfd, EPOLL_CTL_MOD, watch.class_fd, (watch.events & FLAG_BITS) | EPOLLIN, fresh);
+	if (err)
+		watch_remove(fresh);
+	return err;
+}
+
 static uint32_t kernel_events(const struct fdref *ref, uint32_t events)
 {
 	return events & (FLAG_BITS | slot_possible(ref->object));

@@ -24,6 +24,10 @@ int classwatch_join(
 /* The part of it that is the object's. */
 bool classwatch_others_have(const struct fdref *ref);
 
+/* The same for a watch that is there already, of the same class. */
+int classwatch_change(int epfd, const struct fdref *ref, const struct epoll_event *event,
+	const struct watch *old, uint64_t cookie);
+
 /* Takes the watch out of the kernel and forgets it. */
 void classwatch_leave(int epfd, uint64_t cookie, const struct watch *watch);
 

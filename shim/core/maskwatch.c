@@ -293,6 +293,10 @@ static int modify(struct change *change)
 	err = classwatch_control(change->epfd, EPOLL_CTL_MOD, change->ref->fd, 0, 0);
 	if (err)
 		return err;
+	if (cookie && !old.own && class == slot_class(change->ref->object, old.events) &&
+		!mirror_watch(change->ref, class, change->edge) &&
+		!classwatch_change(change->epfd, change->ref, change->event, &old, cookie))
+		return 0;
 	drop(change->epfd, cookie, &old);
 	return join(change, class);
 }

@@ -159,11 +159,12 @@ static bool can_sleep(enum way way, uint32_t interest)
 	return interest || way != SELECT; /* nothing would end that */
 }
 
-/* Where all is mirrored for watchers that are not seen, a select is woken for them as well. */
+/* Where all is mirrored for watchers that are not seen, poll and select of a mask that others have
+ * too are woken for them as well. */
 static bool ends_by_writes(enum way way)
 {
 	return way == TOLD_EDGE || way == BESIDE_A_READY_SET ||
-	       (way == SELECT && getenv("EFDSHIM_MIRROR"));
+	       (way <= SELECT && getenv("EFDSHIM_MIRROR"));
 }
 
 static void all_ways(enum mate_kind kind, enum way from, enum way to, bool writes)
