@@ -37,6 +37,7 @@ void config_load(void)
 	config.dir = absolute("EFDSHIM_DIR");
 	config.runtime = absolute("XDG_RUNTIME_DIR");
 	config.only_missing = is("EFDSHIM_MODE", "missing");
+	config.slow = is("EFDSHIM_FAST", "0");
 	config.mirror_always = is("EFDSHIM_MIRROR", "always");
 	if (is("EFDSHIM_MASK", "vpoll"))
 		config.mask = CONFIG_VPOLL;

@@ -7,6 +7,7 @@
 #include "core/counter.h"
 #include "core/counterfd_fast.h"
 #include "core/level.h"
+#include "core/fastwatch.h"
 #include "core/mirror.h"
 #include "core/object.h"
 #include "core/stats.h"
@@ -201,7 +202,7 @@ struct outcome counterfd_write_more(const struct fdref *ref, const void *buf, si
 
 static struct fdref ref_of(int fd, uint64_t entry)
 {
-	struct fdref ref;
+	struct fdref ref = {.fd = fd};
 
 	fdtable_decode(fd, entry, &ref);
 	ref.object = slotpool_slots + ref.slot;
@@ -220,4 +221,13 @@ void counterfd_tell_written(int fd, uint64_t entry, struct counter_step step)
 	struct fdref ref = ref_of(fd, entry);
 
 	mirror_tell_written(&ref, step);
+}
+
+void counterfd_tell_front(int fd, uint64_t entry, struct counter_step step, uint32_t watched)
+{
+	struct fdref ref = ref_of(fd, entry);
+	uint32_t now = fastwatch_written(ref.slot, watched);
+
+	if (now != watched)
+		mirror_settle_written(&ref, step, now);
 }

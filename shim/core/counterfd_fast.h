@@ -13,6 +13,9 @@
 void counterfd_tell_read(int fd, uint64_t entry, struct counter_step step);
 void counterfd_tell_written(int fd, uint64_t entry, struct counter_step step);
 
+/* No thread sleeps and the level is up, but for fast watches: slot.watched was `watched`. */
+void counterfd_tell_front(int fd, uint64_t entry, struct counter_step step, uint32_t watched);
+
 /* The slot of an entry, or NULL. Whether the object still lives is for its counter to say. */
 static inline struct slot *counterfd_fast_slot(uint64_t entry)
 {
@@ -57,18 +60,17 @@ static inline bool counterfd_fast_read(int fd, uint64_t entry, void *buf, size_t
 		return false;
 	value = step.before - step.after;
 	memcpy(buf, &value, sizeof(value));
-	if (atomic_load(&slot->watched) | atomic_load(&slot->write_waiters))
+	if ((atomic_load(&slot->watched) & ~WATCHED_FAST) | atomic_load(&slot->write_waiters))
 		counterfd_tell_read(fd, entry, step);
 	return true;
 }
 
-/* True where the only watches are level-triggered ones for which the level is up already. It is
- * looked at after the counter moved: if a reader takes it down meanwhile, that reader finds the new
- * count. */
-static inline bool counterfd_fast_shown(const struct slot *slot, uint64_t count)
+/* True where the kernel's only watches are level-triggered ones for which the level is up already.
+ * It is looked at after the counter moved: if a reader takes it down meanwhile, that reader finds
+ * the new count. */
+static inline bool counterfd_fast_shown(const struct slot *slot, uint32_t watched, uint64_t count)
 {
-	uint32_t watched = atomic_load(&slot->watched);
-
+	watched &= ~WATCHED_FAST;
 	return !(watched & ~(1u << CLASS_IN | WATCHED_OUT)) && count && count < COUNTER_LIMIT &&
 	       (!watched || (atomic_load(&slot->level[CLASS_IN]) & 1));
 }
@@ -78,6 +80,7 @@ static inline bool counterfd_fast_write(int fd, uint64_t entry, const void *buf,
 {
 	struct slot *slot = counterfd_fast_slot(entry);
 	struct counter_step step;
+	uint32_t watched;
 	uint64_t value;
 
 	if (!slot || n != sizeof(value) || slot_is_mask(slot) ||
@@ -89,8 +92,11 @@ static inline bool counterfd_fast_write(int fd, uint64_t entry, const void *buf,
 	step = counter_add(&slot->counter, counterfd_fast_guard(entry), value);
 	if (step.err)
 		return false;
-	if (atomic_load(&slot->read_waiters) || !counterfd_fast_shown(slot, step.after))
+	watched = atomic_load(&slot->watched);
+	if (atomic_load(&slot->read_waiters) || !counterfd_fast_shown(slot, watched, step.after))
 		counterfd_tell_written(fd, entry, step);
+	else if (watched & WATCHED_FAST)
+		counterfd_tell_front(fd, entry, step, watched);
 	return true;
 }
 

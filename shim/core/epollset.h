@@ -27,6 +27,9 @@ struct epoll_call {
 	struct outcome (*attempt)(const struct epoll_call *call);
 };
 
+/* Of the kernel's events those that are to be told, as the program registered them; how many. */
+long epollset_translate(int epfd, struct epoll_event *events, long n);
+
 /* Waits, and turns cookies back into what the program registered. */
 struct outcome epollset_wait(struct epoll_call *call);
 

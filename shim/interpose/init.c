@@ -7,6 +7,7 @@
 #include "core/adopt.h"
 #include "core/config.h"
 #include "core/epollset.h"
+#include "core/fastset.h"
 #include "core/mirror.h"
 #include "core/process.h"
 #include "core/setid.h"
@@ -33,7 +34,7 @@ __attribute__((constructor)) static void load(void)
 	fdtable_init();
 	setid_start();
 	adopt_inherited();
-	pthread_atfork(setid_forking, setid_forking, forked);
+	pthread_atfork(fastset_forking, fastset_forking, forked);
 	if (dlsym(RTLD_DEFAULT, "io_uring_queue_init"))
 		mirror_always_on();
 	dlerror();
