@@ -260,7 +260,7 @@ long epollset_translate(int epfd, struct epoll_event *events, long n)
 	return kept;
 }
 
-static struct outcome wait_in_kernel(struct epoll_call *call)
+struct outcome epollset_wait_in_kernel(struct epoll_call *call)
 {
 	bool watched = any_cookie();
 	struct timeout timeout = timeout_start(watched ? call->timeout : NULL);
@@ -290,7 +290,7 @@ struct outcome epollset_wait(struct epoll_call *call)
 	struct timespec left;
 	struct outcome outcome;
 
-	if (front && atomic_load(&front->rings) && fastwait(front, call, &left, &outcome))
+	if (front && fastwait(front, call, &left, &outcome))
 		return outcome;
-	return wait_in_kernel(call);
+	return epollset_wait_in_kernel(call);
 }

@@ -13,7 +13,8 @@
 #include "core/setid.h"
 #include "sys/probe.h"
 
-/* What the front can tell and the kernel can take over exactly: an edge of OUT could not be. */
+/* What the front can tell and the kernel can take over exactly: an edge of OUT could not be. What
+ * does not fit makes the whole set the kernel's, so that all have their turns in its order. */
 static bool fits(uint32_t events)
 {
 	if (!(events & EPOLLIN) || (events & (EPOLLEXCLUSIVE | EPOLLWAKEUP)))
@@ -47,6 +48,8 @@ static bool add(int epfd, const struct fdref *ref, const struct epoll_event *eve
 	struct front *front = front_of(epfd);
 	uint32_t index;
 
+	if (front && !fits(event->events))
+		fastset_ban(front);
 	if (!front || !enabled() || !fits(event->events) || !eligible(epfd, ref) ||
 		fastwatch_init() || front_hang_bell(front, epfd))
 		return false;
@@ -66,14 +69,14 @@ static bool add(int epfd, const struct fdref *ref, const struct epoll_event *eve
 
 /* The kernel, too, tells of a watch that is modified, if it is ready. Where it is just being handed
  * over, whoever does that registers it anew. */
-static bool modify(uint32_t index, const struct epoll_event *event, int *err)
+static bool modify(int epfd, uint32_t index, const struct epoll_event *event, int *err)
 {
 	struct fastwatch *watch = fastwatch_at(index);
 	struct fastwatch_view view;
 	uint32_t marks;
 
 	if (!fits(event->events)) {
-		fastset_demote(index);
+		fastset_ban_fd(epfd);
 		return false;
 	}
 	do {
@@ -113,7 +116,7 @@ bool fastset_ctl(
 		return false;
 	if (op == EPOLL_CTL_DEL)
 		return take_out(epfd, ref, index, err);
-	return modify(index, event, err);
+	return modify(epfd, index, event, err);
 }
 
 /* What says in slot.watched that the kernel watches the object for these events. */
@@ -173,6 +176,11 @@ static struct fdref ref_of(uint32_t index, const struct fastwatch_view *view)
 	};
 }
 
+static uint32_t moved_marks(const struct fastwatch_view *view)
+{
+	return (fastwatch_events(view) & (FASTWATCH_EVENTS | FASTWATCH_FIRED)) | FASTWATCH_MOVED;
+}
+
 /* Where it is modified meanwhile, once more. */
 static void hand_over(struct fastwatch *watch, const struct fdref *ref, struct fastwatch_view *view)
 {
@@ -186,7 +194,7 @@ static void hand_over(struct fastwatch *watch, const struct fdref *ref, struct f
 				return;
 			if (mask_version(view->pair.state) != version)
 				break;
-		} while (!fastwatch_change(watch, view, FASTWATCH_MOVED, 0));
+		} while (!fastwatch_change(watch, view, moved_marks(view), view->pair.data));
 		if (mask_version(view->pair.state) == version)
 			return;
 		version = mask_version(view->pair.state);
@@ -213,6 +221,33 @@ void fastset_demote(uint32_t index)
 		return;
 	show_level(&ref, marks, !(fastwatch_events(&view) & FASTWATCH_LISTED));
 	hand_over(watch, &ref, &view);
+}
+
+/* It may be on its way to the kernel, or be there: whoever hands it over registers it again, or has
+ * done so. */
+void fastset_rearm(uint32_t index)
+{
+	struct fastwatch *watch = fastwatch_at(index);
+	struct fastwatch_view view;
+	struct fdref ref;
+	uint32_t marks;
+
+	do {
+		fastwatch_view(watch, &view);
+		marks = fastwatch_events(&view) & ~(FASTWATCH_LISTED | FASTWATCH_FIRED);
+		if (!(fastwatch_events(&view) & FASTWATCH_FIRED) ||
+			!(marks & (FASTWATCH_LIVE | FASTWATCH_MOVING | FASTWATCH_MOVED)))
+			return;
+	} while (!fastwatch_change(watch, &view, marks, view.pair.data));
+	if (marks & FASTWATCH_LIVE) {
+		push_if_ready(index);
+		return;
+	}
+	ref = ref_of(index, &view);
+	show_level(&ref, marks, false);
+	view.pair.state &= ~(uint64_t)FASTWATCH_FIRED;
+	if (marks & FASTWATCH_MOVED)
+		register_with_kernel(&ref, &view);
 }
 
 static void demote_where(bool (*is_it)(const struct fastwatch_view *, uint64_t), uint64_t what)

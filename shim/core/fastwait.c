@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 
 #include "core/fastset.h"
@@ -15,57 +16,88 @@ enum { NSEC_PER_SEC = 1000000000 };
 
 static const struct timespec now;
 
-static bool shows(uint32_t index, struct fastwatch_view *view, uint64_t set, uint32_t *events)
+/* What a watch is to its front now, and what it shows. */
+struct sight {
+	struct fastwatch_view view;
+	bool armed;   /* it lives, is of this set, and has not fired */
+	bool lasting; /* level-triggered, for more than once */
+	uint32_t events;
+};
+
+static void see(uint32_t index, uint64_t set, struct sight *sight)
 {
-	if (!fastwatch_view(fastwatch_at(index), view) || view->set != set)
-		return false;
-	*events = fastwatch_shown(index, view);
-	return *events != 0;
+	uint32_t marks;
+
+	sight->armed = fastwatch_view(fastwatch_at(index), &sight->view) && sight->view.set == set;
+	marks = fastwatch_events(&sight->view);
+	sight->armed = sight->armed && !(marks & FASTWATCH_FIRED);
+	sight->lasting = sight->armed && !(marks & (EPOLLET | EPOLLONESHOT));
+	sight->events = sight->armed ? fastwatch_shown(index, &sight->view) : 0;
 }
 
-/* Disarms a one-shot watch; false where somebody has changed it. */
-static bool fire(uint32_t index, const struct fastwatch_view *view)
+/* An edge that was taken off the list is this thread's to tell, even where the watch has been
+ * demoted since: its demoter knows that it is told. With ONESHOT it must not be told twice either.
+ */
+static uint32_t tell_edge(uint32_t index, struct sight *sight)
 {
-	uint64_t seen = view->pair.state;
+	sight->events = fastwatch_shown(index, &sight->view);
+	if (!sight->events && (fastwatch_events(&sight->view) & EPOLLONESHOT))
+		fastset_rearm(index);
+	return sight->events;
+}
 
-	return !(fastwatch_events(view) & EPOLLONESHOT) ||
-	       atomic_compare_exchange_strong(
-		       &fastwatch_at(index)->cell.state, &seen, seen | FASTWATCH_FIRED);
+static uint32_t tell_level_once(uint32_t index, uint64_t set, struct sight *sight)
+{
+	for (;;) {
+		see(index, set, sight);
+		if (!sight->events)
+			return 0;
+		if (fastwatch_mark_fired(index, &sight->view))
+			return sight->events;
+	}
+}
+
+static uint32_t tell_level(struct front *front, uint32_t index, uint64_t set, struct sight *sight)
+{
+	see(index, set, sight);
+	if (!sight->events || !fastwatch_list_again(index, &sight->view))
+		return 0;
+	fastwatch_put_last(front, index);
+	return sight->events;
 }
 
 /* The first of the list: what it has to report, 0 for nothing. A level-triggered one that shows
- * something stays listed, as the last. Any other is off the list first and looked at then, so that
+ * something stays listed, as the last. Any other is taken off first and looked at then, so that
  * whoever makes it ready in between lists it again. */
-static uint32_t look_at_first(struct front *front, struct fastwatch_view *view)
+static uint32_t look_at_first(struct front *front, struct sight *sight)
 {
 	uint64_t set = atomic_load(&front->set);
 	uint32_t index = fastwatch_take_first(front);
-	uint32_t events = 0;
-	bool lasting = shows(index, view, set, &events) &&
-		       !(fastwatch_events(view) & (EPOLLET | EPOLLONESHOT));
+	uint32_t marks;
 
-	if (lasting) {
-		fastwatch_put_last(front, index);
-		return events;
-	}
-	fastwatch_unlisted(index);
 	do {
-		if (!shows(index, view, set, &events))
-			return 0;
-	} while (!fire(index, view));
-	if (fastwatch_events(view) & (EPOLLET | EPOLLONESHOT))
-		return events;
-	if (!fastwatch_list_again(index, view))
+		see(index, set, sight);
+		if (sight->lasting && sight->events) {
+			fastwatch_put_last(front, index);
+			return sight->events;
+		}
+		marks = fastwatch_events(&sight->view) & (EPOLLET | EPOLLONESHOT);
+	} while (!fastwatch_take_off(index, &sight->view,
+		sight->armed && marks == (EPOLLET | EPOLLONESHOT) ? FASTWATCH_FIRED : 0));
+	if (!sight->armed)
 		return 0;
-	fastwatch_put_last(front, index);
-	return events;
+	if (marks & EPOLLET)
+		return tell_edge(index, sight);
+	if (marks & EPOLLONESHOT)
+		return tell_level_once(index, set, sight);
+	return tell_level(front, index, set, sight);
 }
 
 /* Each of the list once, as far as there is room behind the first `n` events. How many there are
  * then. EFAULT where not even one can be stored. */
 static struct outcome collect(struct front *front, const struct epoll_call *call, long n)
 {
-	struct fastwatch_view view;
+	struct sight sight;
 
 	fastwatch_gather(front);
 	for (uint32_t left = front->length; left && n < call->max; left--) {
@@ -74,11 +106,11 @@ static struct outcome collect(struct front *front, const struct epoll_call *call
 
 		if (!usermem_storable(to, sizeof(*to)))
 			return n ? outcome_ok(n) : outcome_err(EFAULT);
-		events = look_at_first(front, &view);
+		events = look_at_first(front, &sight);
 		if (!events)
 			continue;
 		to->events = events;
-		to->data.u64 = view.pair.data;
+		to->data.u64 = sight.view.pair.data;
 		n++;
 	}
 	return outcome_ok(n);
@@ -188,8 +220,25 @@ static bool is_bad(const struct epoll_call *call)
 
 	return call->max <= 0 || (size_t)call->max > most ||
 	       !usermem_in_range(call->events, (size_t)call->max * sizeof(*call->events)) ||
+	       (call->mask && !usermem_loadable(call->mask, _NSIG / 8)) ||
 	       (timeout && (timeout->tv_sec < 0 || timeout->tv_nsec < 0 ||
 				   timeout->tv_nsec >= NSEC_PER_SEC));
+}
+
+/* The set has no fast watch yet. The one who adds the first rings for whoever sleeps here. */
+static bool wait_for_the_first(struct front *front, struct epoll_call *call, struct timespec *left,
+	struct outcome *outcome)
+{
+	*outcome = epollset_wait_in_kernel(call);
+	if (outcome->err || outcome->value != 1 || !front_is_bell(call->events[0].data.u64))
+		return true;
+	return wait_here(front, call, left, outcome);
+}
+
+static void leave(struct front *front)
+{
+	/* the list is the next waiter's, as it is left here */
+	atomic_store_explicit(&front->waiter, 0, memory_order_release);
 }
 
 bool fastwait(struct front *front, struct epoll_call *call, struct timespec *left,
@@ -198,15 +247,18 @@ bool fastwait(struct front *front, struct epoll_call *call, struct timespec *lef
 	uint32_t nobody = 0;
 	bool done;
 
-	if (is_bad(call))
+	if (is_bad(call) || (!atomic_load(&front->rings) && is_now(call->timeout)))
 		return false;
-	pthread_testcancel();
 	if (!atomic_compare_exchange_strong(&front->waiter, &nobody, 1)) {
 		fastset_ban(front);
 		return false;
 	}
-	done = wait_here(front, call, left, outcome);
-	/* the list is the next waiter's, as it is left here */
-	atomic_store_explicit(&front->waiter, 0, memory_order_release);
+	if (atomic_load(&front->rings)) {
+		pthread_testcancel();
+		done = wait_here(front, call, left, outcome);
+	} else {
+		done = wait_for_the_first(front, call, left, outcome);
+	}
+	leave(front);
 	return done;
 }

@@ -72,7 +72,7 @@ uint32_t fastwatch_shown(uint32_t index, const struct fastwatch_view *view)
 {
 	const struct slot *slot = slotpool_slots + fastwatch_slot(index);
 
-	if ((fastwatch_events(view) & FASTWATCH_FIRED) || !slot_lives_as(slot, view->generation))
+	if (!slot_lives_as(slot, view->generation))
 		return 0;
 	return slot_state(slot) & (fastwatch_events(view) | EPOLLERR | EPOLLHUP);
 }
@@ -206,18 +206,30 @@ void fastwatch_forget(const struct fdref *ref)
 	}
 }
 
-void fastwatch_unlisted(uint32_t index)
-{
-	atomic_fetch_sub(&fastwatch_at(index)->cell.state, FASTWATCH_LISTED);
-}
-
-bool fastwatch_list_again(uint32_t index, const struct fastwatch_view *view)
+static bool mark(uint32_t index, struct fastwatch_view *view, uint64_t marked)
 {
 	uint64_t seen = view->pair.state;
 
+	if (!atomic_compare_exchange_strong(&fastwatch_at(index)->cell.state, &seen, marked))
+		return false;
+	view->pair.state = marked;
+	return true;
+}
+
+bool fastwatch_take_off(uint32_t index, struct fastwatch_view *view, uint32_t marks)
+{
+	return mark(index, view, (view->pair.state & ~(uint64_t)FASTWATCH_LISTED) | marks);
+}
+
+bool fastwatch_mark_fired(uint32_t index, struct fastwatch_view *view)
+{
+	return mark(index, view, view->pair.state | FASTWATCH_FIRED);
+}
+
+bool fastwatch_list_again(uint32_t index, struct fastwatch_view *view)
+{
 	return !(fastwatch_events(view) & FASTWATCH_LISTED) &&
-	       atomic_compare_exchange_strong(
-		       &fastwatch_at(index)->cell.state, &seen, seen | FASTWATCH_LISTED);
+	       mark(index, view, view->pair.state | FASTWATCH_LISTED);
 }
 
 void fastwatch_put_last(struct front *front, uint32_t index)
@@ -266,9 +278,13 @@ void fastwatch_gather(struct front *front)
 
 void fastwatch_unlist(struct front *front)
 {
+	struct fastwatch_view view;
 	uint32_t index;
 
 	fastwatch_gather(front);
-	while ((index = fastwatch_take_first(front)))
-		fastwatch_unlisted(index);
+	while ((index = fastwatch_take_first(front))) {
+		do {
+			fastwatch_view(fastwatch_at(index), &view);
+		} while (!fastwatch_take_off(index, &view, 0));
+	}
 }

@@ -92,10 +92,11 @@ void fastwatch_forget(const struct fdref *ref);
 void fastwatch_gather(struct front *front);
 uint32_t fastwatch_take_first(struct front *front);
 void fastwatch_put_last(struct front *front, uint32_t index);
-/* The watch is on no list any more; or is to be listed again, as long as it is what was seen: where
- * it is not, whoever changed it has looked after it. */
-void fastwatch_unlisted(uint32_t index);
-bool fastwatch_list_again(uint32_t index, const struct fastwatch_view *view);
+/* While the watch is what was seen: it is on no list any more, and gets `marks`; it is listed
+ * again; it has told its one event. False where it is not that any more. */
+bool fastwatch_take_off(uint32_t index, struct fastwatch_view *view, uint32_t marks);
+bool fastwatch_list_again(uint32_t index, struct fastwatch_view *view);
+bool fastwatch_mark_fired(uint32_t index, struct fastwatch_view *view);
 /* All are off. */
 void fastwatch_unlist(struct front *front);
 

@@ -133,6 +133,14 @@ static int control_bell(int epfd, int op, int bell)
 	return -raw_epoll_ctl(epfd, op, bell, &event);
 }
 
+static void ring(struct front *front)
+{
+	const uint64_t one = 1;
+
+	stats_syscall();
+	raw_write(atomic_load(&front->bell) - 1, &one, sizeof(one));
+}
+
 int front_hang_bell(struct front *front, int epfd)
 {
 	int bell, err;
@@ -146,6 +154,8 @@ int front_hang_bell(struct front *front, int epfd)
 	if (err && err != EEXIST)
 		return err;
 	atomic_store(&front->rings, 1);
+	if (atomic_load(&front->waiter)) /* in the kernel, without having said so */
+		ring(front);
 	return 0;
 }
 
@@ -162,12 +172,8 @@ bool front_is_bell(uint64_t data)
 
 void front_ring(struct front *front)
 {
-	const uint64_t one = 1;
-
-	if (!atomic_load(&front->sleeping) || !atomic_exchange(&front->sleeping, 0))
-		return;
-	stats_syscall();
-	raw_write(atomic_load(&front->bell) - 1, &one, sizeof(one));
+	if (atomic_load(&front->sleeping) && atomic_exchange(&front->sleeping, 0))
+		ring(front);
 }
 
 void front_note_foreign(int epfd)

@@ -28,7 +28,7 @@ void handover_number(int fd)
 	if (slot_is_mask(ref.object))
 		atomic_store(&local_of(ref.slot)->forks, UINT32_MAX); /* others have it too */
 	else
-		mirror_watch(&ref, CLASS_IN, false);
+		mirror_show(&ref);
 }
 
 static void keep_set(int epfd)

@@ -102,6 +102,12 @@ int mirror_watch(const struct fdref *ref, unsigned class, bool edge)
 	return err;
 }
 
+void mirror_show(const struct fdref *ref)
+{
+	if (!(atomic_load(&ref->object->watched) & WATCHED_RESTING))
+		mirror_watch(ref, CLASS_IN, false);
+}
+
 void mirror_watch_out_edges(const struct fdref *ref)
 {
 	atomic_fetch_or(&ref->object->watched, WATCHED_OUT | WATCHED_OUT_EDGE);

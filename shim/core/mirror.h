@@ -52,6 +52,10 @@ static inline void mirror_was_read(const struct fdref *ref, struct counter_step 
 		stats_add(STATS_AVOIDED);
 }
 
+/* Whoever gets the object may not know the shim, and shall see its level; but one that rests stays
+ * so, as raising it would be an edge. */
+void mirror_show(const struct fdref *ref);
+
 /* From now on the object's own FIFO shows even the edge of OUT that each read is, at the price of
  * an edge of IN with it. */
 void mirror_watch_out_edges(const struct fdref *ref);
