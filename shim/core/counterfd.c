@@ -209,25 +209,29 @@ static struct fdref ref_of(int fd, uint64_t entry)
 	return ref;
 }
 
-void counterfd_tell_read(int fd, uint64_t entry, struct counter_step step)
+ssize_t counterfd_tell_read(int fd, uint64_t entry, uint64_t before, uint64_t after)
 {
 	struct fdref ref = ref_of(fd, entry);
 
-	mirror_tell_read(&ref, step);
+	mirror_tell_read(&ref, (struct counter_step){0, before, after});
+	return WORD;
 }
 
-void counterfd_tell_written(int fd, uint64_t entry, struct counter_step step)
+ssize_t counterfd_tell_written(int fd, uint64_t entry, uint64_t before, uint64_t after)
 {
 	struct fdref ref = ref_of(fd, entry);
 
-	mirror_tell_written(&ref, step);
+	mirror_tell_written(&ref, (struct counter_step){0, before, after});
+	return WORD;
 }
 
-void counterfd_tell_front(int fd, uint64_t entry, struct counter_step step, uint32_t watched)
+ssize_t counterfd_tell_front(
+	int fd, uint64_t entry, uint64_t before, uint64_t after, uint32_t watched)
 {
 	struct fdref ref = ref_of(fd, entry);
 	uint32_t now = fastwatch_written(ref.slot, watched);
 
 	if (now != watched)
-		mirror_settle_written(&ref, step, now);
+		mirror_settle_written(&ref, (struct counter_step){0, before, after}, now);
+	return WORD;
 }

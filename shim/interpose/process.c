@@ -1,4 +1,4 @@
-/* New processes that libc's fork handlers do not see, and the end of this one. */
+/* New processes that libc's fork handlers do not see, and the ends of threads and of this one. */
 #include <sched.h>
 #include <stdarg.h>
 #include <unistd.h>
@@ -6,6 +6,7 @@
 #include "interpose/interpose.h"
 
 #include "core/adopt.h"
+#include "core/detour.h"
 #include "core/fastset.h"
 #include "core/process.h"
 #include "core/stats.h"
@@ -104,6 +105,13 @@ int unshare(int flags)
 	if (!ret && (flags & CLONE_FILES) && !alone())
 		process_own_numbers();
 	return ret;
+}
+
+/* From now on reads and writes look whether their thread has been cancelled. */
+int pthread_cancel(pthread_t thread)
+{
+	detour_add(DETOUR_CANCEL);
+	return real()->pthread_cancel(thread);
 }
 
 void _exit(int status)
