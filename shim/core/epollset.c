@@ -8,6 +8,7 @@
 #include "core/eager.h"
 #include "core/fastset.h"
 #include "core/fastwait.h"
+#include "core/fastwatch.h"
 #include "core/level.h"
 #include "core/maskwatch.h"
 #include "core/mirror.h"
@@ -157,7 +158,7 @@ struct outcome epollset_ctl(
 		return outcome_err(classwatch_control(
 			epfd, op, ref->fd, change.event.events, change.event.data.u64));
 	if (slot_is_mask(ref->object)) {
-		front_note_foreign(epfd);
+		fastset_ban_fd(epfd);
 		return outcome_of(maskwatch_ctl(
 			epfd, op, ref, &change.event, nested_needs_edges(fdtable_epoll_id(epfd))));
 	}
@@ -171,7 +172,6 @@ struct outcome epollset_ctl(
 	err = mirrored(&change) ? 0 : start_watch(&change);
 	if (err)
 		return outcome_err(err);
-	front_note_foreign(epfd);
 	if (change.class == CLASS_NONE || change.class == CLASS_IN)
 		err = change_own_watch(&change);
 	else
@@ -226,6 +226,8 @@ static bool translate(int epfd, struct epoll_event *event)
 	}
 	if (slot_is_mask(slot))
 		return report_mask(epfd, event, &watch);
+	if (watch.own && fastwatch_told_by_kernel(watch.slot, event->data.u64))
+		return false;
 	edges = atomic_load(&slot->edges);
 	event->events = current_events(&watch, slot);
 	if (!event->events) {
@@ -248,7 +250,7 @@ static bool any_cookie(void)
 	return watch_any() || (setid_any_cookie() && !object_prepare() && watch_any());
 }
 
-long epollset_translate(int epfd, struct epoll_event *events, long n)
+long epollset_translate(struct epoll_call *call, struct epoll_event *events, long n)
 {
 	long kept = 0;
 
@@ -258,7 +260,9 @@ long epollset_translate(int epfd, struct epoll_event *events, long n)
 	for (long i = 0; i < n; i++) {
 		struct epoll_event event = events[i];
 
-		if (translate(epfd, &event))
+		if (front_is_bell(event.data.u64))
+			call->rung = true;
+		else if (translate(call->epfd, &event))
 			events[kept++] = event;
 	}
 	return kept;
@@ -275,14 +279,15 @@ struct outcome epollset_wait_in_kernel(struct epoll_call *call)
 
 		if (outcome.err || outcome.value <= 0 || !any_cookie())
 			return outcome;
-		outcome.value = epollset_translate(call->epfd, call->events, outcome.value);
+		outcome.value = epollset_translate(call, call->events, outcome.value);
 		if (!watched) { /* the first cookie came while we slept */
 			watched = true;
 			timeout = timeout_start(call->timeout);
 		}
 		/* what was dropped may have kept others out: look again, even when the time is over
 		 */
-		if (outcome.value || (timeout_over(&timeout, &left) && ++late > LATE_LOOKS))
+		if (outcome.value || call->rung ||
+			(timeout_over(&timeout, &left) && ++late > LATE_LOOKS))
 			return outcome;
 		call->timeout = call->timeout ? &left : NULL;
 	}

@@ -23,12 +23,13 @@ struct epoll_call {
 	int max;
 	const struct timespec *timeout; /* NULL: none */
 	const sigset_t *mask;
+	bool rung; /* the bell of the set's front was among the kernel's events */
 	/* Makes the system call of the flavour the program used. */
 	struct outcome (*attempt)(const struct epoll_call *call);
 };
 
 /* Of the kernel's events those that are to be told, as the program registered them; how many. */
-long epollset_translate(int epfd, struct epoll_event *events, long n);
+long epollset_translate(struct epoll_call *call, struct epoll_event *events, long n);
 
 /* Waits, and turns cookies back into what the program registered. The second asks nobody but the
  * kernel. */

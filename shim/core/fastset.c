@@ -14,13 +14,16 @@
 #include "core/watch.h"
 #include "sys/probe.h"
 
-/* What the front can tell and the kernel can take over exactly: an edge of OUT could not be. What
- * does not fit makes the whole set the kernel's, so that all have their turns in its order. */
+/* What the front can tell and the kernel can take over exactly: an edge of OUT could not be. A
+ * watch of a fake fd that cannot be fast makes the whole set the kernel's, so that all have their
+ * turns in its order. */
 static bool fits(uint32_t events)
 {
-	if (!(events & EPOLLIN) || (events & (EPOLLEXCLUSIVE | EPOLLWAKEUP)))
+	if (events & (EPOLLEXCLUSIVE | EPOLLWAKEUP))
 		return false;
-	return !(events & EPOLLET) || !(events & (EPOLLOUT | EPOLLONESHOT));
+	if ((events & EPOLLET) && (events & (EPOLLOUT | EPOLLONESHOT)))
+		return false;
+	return (events & EPOLLIN) || !(events & EPOLLOUT);
 }
 
 /* Nobody else has the set or the object, and no FIFO is to be settled for it anyway. */
@@ -35,24 +38,39 @@ static bool enabled(void)
 	return !config.slow && !config.mirror_always && !fdtable_doubtful();
 }
 
+static struct fdref ref_of(uint32_t index, const struct fastwatch_view *view)
+{
+	uint32_t slot = fastwatch_slot(index);
+
+	return (struct fdref){
+		.fd = view->fd,
+		.object = slotpool_slots + slot,
+		.slot = slot,
+		.generation = view->generation,
+		.entry = fdtable_object_entry(slot, view->generation),
+	};
+}
+
 static void push_if_ready(uint32_t index)
 {
 	struct fastwatch_view view;
+	struct fdref ref;
 
-	if (fastwatch_view(fastwatch_at(index), &view) && fastwatch_shown(index, &view))
-		fastwatch_push(index);
+	if (!fastwatch_view(fastwatch_at(index), &view) || !fastwatch_shown(index, &view))
+		return;
+	if (fastwatch_push(index) & FASTWATCH_LIVE)
+		return;
+	ref = ref_of(index, &view); /* demoted meanwhile, by who knows no edge to tell */
+	mirror_raise(&ref);
 }
 
-static bool is_edge(const struct fastwatch_view *view)
+/* The kernel watches for what others put in the FIFO that do not know the front, and has a cookie
+ * for the user's data. Of an edge-triggered watch the front has it too: by it both know what has
+ * been told. */
+static int make_cookie(
+	int epfd, const struct fdref *ref, const struct epoll_event *event, uint64_t *cookie)
 {
-	return fastwatch_events(view) & EPOLLET;
-}
-
-/* What the kernel and the front have for the user's data: of an edge-triggered watch its cookie, by
- * which both know what it has told of. */
-static int disguise(int epfd, const struct fdref *ref, struct epoll_event *event)
-{
-	struct watch watch = {
+	const struct watch watch = {
 		.set = setid_key(epfd),
 		.data = event->data.u64,
 		.slot = ref->slot,
@@ -62,54 +80,30 @@ static int disguise(int epfd, const struct fdref *ref, struct epoll_event *event
 		.own = true,
 		.class_fd = -1,
 	};
-	uint64_t cookie;
-	int err;
 
-	if (!(event->events & EPOLLET))
-		return 0;
 	setid_note_cookie();
-	atomic_fetch_or(&ref->object->watched, WATCHED_COUNTED);
-	err = watch_add(ref->object, &watch, &cookie);
-	if (!err)
-		event->data.u64 = cookie;
-	return err;
+	if (event->events & EPOLLET)
+		atomic_fetch_or(&ref->object->watched, WATCHED_COUNTED);
+	return watch_add(ref->object, &watch, cookie);
 }
 
-static void drop_cookie(bool edge, uint64_t data)
+static int anchor(int epfd, int op, int fd, uint64_t cookie)
 {
-	if (edge)
-		watch_remove(data);
+	return classwatch_control(epfd, op, fd, EPOLLIN | EPOLLET, cookie);
 }
 
 /* The kernel first: it refuses what is not to be added. */
-static uint32_t add_both(struct front *front, int epfd, const struct fdref *ref,
-	const struct epoll_event *event, int *err)
+static bool add_with(struct front *front, int epfd, const struct fdref *ref,
+	const struct epoll_event *event, uint64_t cookie, int *err)
 {
 	uint32_t index;
 
-	*err = classwatch_control(epfd, EPOLL_CTL_ADD, ref->fd, 0, event->data.u64);
-	if (*err)
-		return 0;
-	index = fastwatch_add(ref, atomic_load(&front->set), event);
-	if (!index)
-		classwatch_control(epfd, EPOLL_CTL_DEL, ref->fd, 0, 0);
-	return index;
-}
-
-static bool add(int epfd, const struct fdref *ref, const struct epoll_event *event, int *err)
-{
-	struct front *front = front_of(epfd);
-	struct epoll_event own = *event;
-	uint32_t index;
-
-	if (front && !fits(event->events))
-		fastset_ban(front);
-	if (!front || !enabled() || !fits(event->events) || !eligible(epfd, ref) ||
-		fastwatch_init() || front_hang_bell(front, epfd) || disguise(epfd, ref, &own))
-		return false;
-	index = add_both(front, epfd, ref, &own, err);
+	*err = anchor(epfd, EPOLL_CTL_ADD, ref->fd, cookie);
+	index = *err ? 0 : fastwatch_add(ref, atomic_load(&front->set), event, cookie);
 	if (!index) {
-		drop_cookie(event->events & EPOLLET, own.data.u64);
+		if (!*err)
+			classwatch_control(epfd, EPOLL_CTL_DEL, ref->fd, 0, 0);
+		watch_remove(cookie);
 		return *err != 0;
 	}
 	push_if_ready(index);
@@ -118,30 +112,62 @@ static bool add(int epfd, const struct fdref *ref, const struct epoll_event *eve
 	return true;
 }
 
+static bool add(int epfd, const struct fdref *ref, const struct epoll_event *event, int *err)
+{
+	struct front *front = front_of(epfd);
+	uint64_t cookie;
+
+	if (!front)
+		return false;
+	if (enabled() && fits(event->events) && eligible(epfd, ref) && !fastwatch_init() &&
+		!front_hang_bell(front, epfd) && !make_cookie(epfd, ref, event, &cookie) &&
+		add_with(front, epfd, ref, event, cookie, err))
+		return true;
+	fastset_ban(front);
+	return false;
+}
+
+/* What the kernel has is to be another cookie, as a new edge must be told though the write is an
+ * old one. */
+static bool renew_cookie(
+	int epfd, const struct fdref *ref, struct fastwatch *watch, const struct epoll_event *event)
+{
+	uint64_t cookie;
+
+	if (make_cookie(epfd, ref, event, &cookie))
+		return false;
+	watch_remove(atomic_exchange(&watch->cookie, cookie));
+	return !anchor(epfd, EPOLL_CTL_MOD, ref->fd, cookie);
+}
+
+static bool is_edge(const struct fastwatch *watch)
+{
+	return mask_events(atomic_load(&watch->cell.state)) & EPOLLET;
+}
+
 /* The kernel, too, tells of a watch that is modified, if it is ready. Where it is just being handed
  * over, whoever does that registers it anew. */
 static bool modify(int epfd, const struct fdref *ref, uint32_t index,
 	const struct epoll_event *event, int *err)
 {
 	struct fastwatch *watch = fastwatch_at(index);
-	struct epoll_event own = *event;
+	bool edge = event->events & EPOLLET;
 	struct fastwatch_view view;
 	uint32_t marks;
 
-	if (!fits(event->events) || disguise(epfd, ref, &own)) {
+	if (!fits(event->events) ||
+		((edge || is_edge(watch)) && !renew_cookie(epfd, ref, watch, event))) {
 		fastset_ban_fd(epfd);
 		return false;
 	}
 	do {
 		fastwatch_view(watch, &view);
 		marks = fastwatch_events(&view) & (FASTWATCH_LIVE | FASTWATCH_MOVING);
-		if (!marks) {
-			drop_cookie(event->events & EPOLLET, own.data.u64);
+		if (!marks)
 			return false;
-		}
 		marks |= event->events & FASTWATCH_EVENTS;
-	} while (!fastwatch_change(watch, &view, marks, own.data.u64));
-	drop_cookie(is_edge(&view), view.pair.data);
+	} while (!fastwatch_change(
+		watch, &view, marks, edge ? atomic_load(&watch->cookie) : event->data.u64));
 	push_if_ready(index);
 	*err = 0;
 	return true;
@@ -160,7 +186,7 @@ static bool take_out(int epfd, const struct fdref *ref, uint32_t index, int *err
 		if (!(fastwatch_events(&view) & (FASTWATCH_LIVE | FASTWATCH_MOVING)))
 			return true;
 	} while (!fastwatch_change(watch, &view, 0, 0));
-	drop_cookie(is_edge(&view), view.pair.data);
+	watch_remove(atomic_load(&watch->cookie));
 	return true;
 }
 
@@ -184,6 +210,8 @@ static uint32_t marks_of(uint32_t events)
 {
 	uint32_t marks = 1u << CLASS_IN;
 
+	if (!(events & EPOLLIN))
+		return 0;
 	if (events & EPOLLET)
 		marks |= 1u << (CLASS_IN + WATCHED_EDGE);
 	if (events & EPOLLOUT)
@@ -195,6 +223,8 @@ static uint32_t marks_of(uint32_t events)
  * already must not be told again: then the level stays down until the next write. */
 static void show_level(const struct fdref *ref, uint32_t events, bool told)
 {
+	if (!(events & EPOLLIN))
+		return;
 	if (!(events & EPOLLET)) {
 		mirror_watch(ref, CLASS_IN, false);
 		return;
@@ -208,7 +238,7 @@ static void show_level(const struct fdref *ref, uint32_t events, bool told)
 	atomic_fetch_or(&ref->object->watched, WATCHED_COUNTED);
 }
 
-static void register_with_kernel(const struct fdref *ref, const struct fastwatch_view *view)
+static bool register_with_kernel(const struct fdref *ref, const struct fastwatch_view *view)
 {
 	struct front *front = front_of_set(view->set);
 	uint32_t events = fastwatch_events(view) & FASTWATCH_EVENTS;
@@ -217,23 +247,11 @@ static void register_with_kernel(const struct fdref *ref, const struct fastwatch
 	if (fastwatch_events(view) & FASTWATCH_FIRED)
 		events = EPOLLONESHOT;
 	if (epfd < 0 || !fdtable_pin(ref))
-		return;
+		return false;
 	atomic_store(&front->foreign, 1);
 	classwatch_control(epfd, EPOLL_CTL_MOD, ref->fd, events, view->pair.data);
 	object_unpin(ref);
-}
-
-static struct fdref ref_of(uint32_t index, const struct fastwatch_view *view)
-{
-	uint32_t slot = fastwatch_slot(index);
-
-	return (struct fdref){
-		.fd = view->fd,
-		.object = slotpool_slots + slot,
-		.slot = slot,
-		.generation = view->generation,
-		.entry = fdtable_object_entry(slot, view->generation),
-	};
+	return true;
 }
 
 static uint32_t moved_marks(const struct fastwatch_view *view)
@@ -241,24 +259,31 @@ static uint32_t moved_marks(const struct fastwatch_view *view)
 	return (fastwatch_events(view) & (FASTWATCH_EVENTS | FASTWATCH_FIRED)) | FASTWATCH_MOVED;
 }
 
-/* Where it is modified meanwhile, once more. */
+/* The watch is the kernel's; false where it was modified meanwhile, and *view is what it is now. */
+static bool settled(struct fastwatch *watch, struct fastwatch_view *view, uint32_t version)
+{
+	do {
+		fastwatch_view(watch, view);
+		if (!(fastwatch_events(view) & FASTWATCH_MOVING))
+			return true;
+		if (mask_version(view->pair.state) != version)
+			return false;
+	} while (!fastwatch_change(watch, view, moved_marks(view), view->pair.data));
+	return true;
+}
+
 static void hand_over(struct fastwatch *watch, const struct fdref *ref, struct fastwatch_view *view)
 {
 	uint32_t version = mask_version(view->pair.state) + 1;
+	uint64_t cookie = atomic_load(&watch->cookie);
+	bool done = register_with_kernel(ref, view);
 
-	for (;;) {
-		register_with_kernel(ref, view);
-		do {
-			fastwatch_view(watch, view);
-			if (!(fastwatch_events(view) & FASTWATCH_MOVING))
-				return;
-			if (mask_version(view->pair.state) != version)
-				break;
-		} while (!fastwatch_change(watch, view, moved_marks(view), view->pair.data));
-		if (mask_version(view->pair.state) == version)
-			return;
+	while (!settled(watch, view, version)) {
 		version = mask_version(view->pair.state);
+		done = register_with_kernel(ref, view);
 	}
+	if (done && !(fastwatch_events(view) & EPOLLET)) /* the kernel has the user's data */
+		watch_remove(cookie);
 }
 
 /* The marks come first: a writer that does not find the watch live any more finds them. */

@@ -127,7 +127,6 @@ static struct outcome ask_kernel(
 {
 	struct epoll_call rest = *call;
 	struct outcome outcome;
-	long kept = n;
 
 	rest.events += n;
 	rest.max -= (int)n;
@@ -136,12 +135,7 @@ static struct outcome ask_kernel(
 	outcome = rest.attempt(&rest);
 	if (outcome.err)
 		return n ? outcome_ok(n) : outcome;
-	outcome.value = epollset_translate(call->epfd, rest.events, outcome.value);
-	for (long i = n; i < n + outcome.value; i++) {
-		if (!front_is_bell(call->events[i].data.u64))
-			call->events[kept++] = call->events[i];
-	}
-	return outcome_ok(kept);
+	return outcome_ok(n + epollset_translate(&rest, rest.events, outcome.value));
 }
 
 /* Without sleeping. Where what is ready here leaves the kernel's no room, theirs is the next turn.
@@ -199,8 +193,6 @@ static bool wait_here(struct front *front, struct epoll_call *call, struct times
 	*outcome = look(front, call);
 	if (outcome->err || outcome->value)
 		return true;
-	if (is_now(call->timeout) && !atomic_load(&front->foreign))
-		return true;
 	limit = timeout_start(call->timeout);
 	for (bool late = false; atomic_load(&front->state) == FRONT_OPEN; late = true) {
 		if (late && timeout_over(&limit, left))
@@ -235,7 +227,7 @@ static bool wait_for_the_first(struct front *front, struct epoll_call *call, str
 	struct outcome *outcome)
 {
 	*outcome = epollset_wait_in_kernel(call);
-	if (outcome->err || outcome->value != 1 || !front_is_bell(call->events[0].data.u64))
+	if (outcome->err || outcome->value || !call->rung)
 		return true;
 	return wait_here(front, call, left, outcome);
 }

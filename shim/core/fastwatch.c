@@ -117,23 +117,25 @@ static bool claim(struct fastwatch *watch, const struct fdref *ref, uint64_t set
 		return false;
 	if (!fastwatch_change(watch, &view, FASTWATCH_CLAIMED, 0))
 		return false;
-	if ((state & busy) && (state & EPOLLET))
-		watch_remove(view.pair.data);
+	if (state & busy)
+		watch_remove(atomic_load(&watch->cookie));
 	return true;
 }
 
 static void publish(struct fastwatch *watch, const struct fdref *ref, uint64_t set,
-	const struct epoll_event *event)
+	const struct epoll_event *event, uint64_t cookie)
 {
+	uint64_t data = event->events & EPOLLET ? cookie : event->data.u64;
 	struct fastwatch_view view;
 
 	atomic_store(&watch->set, set);
 	atomic_store(&watch->fd, ref->fd);
 	atomic_store(&watch->generation, ref->generation);
+	atomic_store(&watch->cookie, cookie);
 	do {
 		fastwatch_view(watch, &view);
-	} while (!fastwatch_change(watch, &view,
-		(event->events & FASTWATCH_EVENTS) | FASTWATCH_LIVE, event->data.u64));
+	} while (!fastwatch_change(
+		watch, &view, (event->events & FASTWATCH_EVENTS) | FASTWATCH_LIVE, data));
 }
 
 /* The kernel takes a watch off its list when it is removed: one that is added again goes to the
@@ -158,22 +160,25 @@ static void take_off_dead(uint64_t set)
 	atomic_store(&front->waiter, 0);
 }
 
-static bool is_listed(uint32_t index)
+static bool is_listed_dead(uint32_t index)
 {
-	return mask_events(atomic_load(&fastwatch_at(index)->cell.state)) & FASTWATCH_LISTED;
+	uint32_t marks = mask_events(atomic_load(&fastwatch_at(index)->cell.state));
+
+	return (marks & FASTWATCH_LISTED) && !(marks & FASTWATCH_LIVE);
 }
 
-uint32_t fastwatch_add(const struct fdref *ref, uint64_t set, const struct epoll_event *event)
+uint32_t fastwatch_add(
+	const struct fdref *ref, uint64_t set, const struct epoll_event *event, uint64_t cookie)
 {
 	for (unsigned i = 0; i < FASTWATCH_ROOM; i++) {
 		uint32_t index = fastwatch_index(ref->slot, i);
 
-		if (is_listed(index))
-			take_off_dead(set);
+		if (is_listed_dead(index))
+			take_off_dead(atomic_load(&fastwatch_at(index)->set));
 		if (!claim(fastwatch_at(index), ref, set))
 			continue;
 		raise_end(ref->slot);
-		publish(fastwatch_at(index), ref, set, event);
+		publish(fastwatch_at(index), ref, set, event, cookie);
 		atomic_fetch_or(&ref->object->watched, WATCHED_FAST);
 		return index;
 	}
@@ -226,6 +231,17 @@ uint32_t fastwatch_written(uint32_t slot, uint32_t watched)
 	if (marks & (FASTWATCH_MOVING | FASTWATCH_MOVED))
 		return atomic_load(&slotpool_slots[slot].watched);
 	return watched;
+}
+
+bool fastwatch_told_by_kernel(uint32_t slot, uint64_t cookie)
+{
+	for (unsigned i = 0; i < FASTWATCH_ROOM && atomic_load(&watches); i++) {
+		uint32_t index = fastwatch_index(slot, i);
+
+		if (atomic_load(&fastwatch_at(index)->cookie) == cookie)
+			return fastwatch_push(index) & FASTWATCH_LIVE;
+	}
+	return false;
 }
 
 void fastwatch_forget(const struct fdref *ref)

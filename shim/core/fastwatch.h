@@ -35,6 +35,9 @@ struct fastwatch {
 	_Atomic uint64_t set;
 	_Atomic int fd;
 	_Atomic uint32_t generation;
+	/* What the kernel has for its data, see watch.h. Written likewise, and by who modifies it.
+	 */
+	_Atomic uint64_t cookie;
 	/* The next on the list it is on; whose who listed it, then the waiter's. */
 	_Atomic uint32_t next;
 } __attribute__((aligned(64)));
@@ -72,7 +75,12 @@ uint32_t fastwatch_shown(uint32_t index, const struct fastwatch_view *view);
 uint32_t fastwatch_find(const struct fdref *ref, uint64_t set);
 
 /* Makes one; 0 where there is no room. The caller looks at the object afterwards. */
-uint32_t fastwatch_add(const struct fdref *ref, uint64_t set, const struct epoll_event *event);
+uint32_t fastwatch_add(
+	const struct fdref *ref, uint64_t set, const struct epoll_event *event, uint64_t cookie);
+
+/* The kernel tells of the cookie, of a watch of this slot: true where that is a live one, which is
+ * pushed. */
+bool fastwatch_told_by_kernel(uint32_t slot, uint64_t cookie);
 
 /* Gives it other events and marks, and data; it stays listed. False where it is no longer what was
  * seen. */

@@ -104,7 +104,11 @@ int mirror_watch(const struct fdref *ref, unsigned class, bool edge)
 
 void mirror_show(const struct fdref *ref)
 {
-	if (!(atomic_load(&ref->object->watched) & WATCHED_COUNTED))
+	const uint32_t edges = 1u << CLASS_IN | 1u << (CLASS_IN + WATCHED_EDGE);
+
+	if (atomic_load(&ref->object->watched) & WATCHED_COUNTED)
+		atomic_fetch_or(&ref->object->watched, edges);
+	else
 		mirror_watch(ref, CLASS_IN, false);
 }
 
