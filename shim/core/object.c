@@ -123,6 +123,7 @@ static struct outcome create_in_slot(struct fdref ref, int flags)
 	atomic_store(&local_of(ref.slot)->generation, ref.generation);
 	atomic_store(&local_of(ref.slot)->holds, 1);
 	atomic_store(&local_of(ref.slot)->forks, setid_forks());
+	atomic_store_explicit(&local_of(ref.slot)->pace, 0, memory_order_relaxed);
 	slotpool_publish(ref.object);
 	CRASH_POINT("create.published");
 	if (!fdtable_set_object(ref.fd, ref.slot, ref.generation)) {
