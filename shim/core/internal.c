@@ -13,6 +13,7 @@
 #include "core/fdtable.h"
 #include "core/process.h"
 #include "core/store.h"
+#include "core/warm.h"
 #include "sys/passing.h"
 #include "sys/raw.h"
 
@@ -163,4 +164,5 @@ void internal_move_away(int fd)
 		return;
 	store_fd_moved(fd, moved);
 	classfd_moved(fd, moved);
+	warm_moved(fd, moved);
 }
