@@ -17,6 +17,7 @@ struct config {
 	bool slow;	       /* EFDSHIM_FAST=0: no fast watches */
 	bool mirror_always;    /* EFDSHIM_MIRROR=always: every object is watched from the start */
 	enum config_mask mask; /* EFDSHIM_MASK=mask or vpoll: what bit 1 of eventfd's flags means */
+	bool no_spin;	       /* EFDSHIM_SPIN=0: blocked calls sleep at once */
 	bool debug;	       /* EFDSHIM_DEBUG=1: say on stderr why the kernel serves */
 };
 

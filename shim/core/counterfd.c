@@ -6,10 +6,12 @@
 
 #include "core/counter.h"
 #include "core/counterfd_fast.h"
-#include "core/level.h"
 #include "core/fastwatch.h"
+#include "core/level.h"
+#include "core/local.h"
 #include "core/mirror.h"
 #include "core/object.h"
+#include "core/spin.h"
 #include "core/stats.h"
 #include "core/usermem.h"
 #include "core/wait.h"
@@ -26,6 +28,7 @@ struct sleeper {
 	_Atomic uint32_t *seq;
 	uint64_t add; /* what a writer adds; 0 for a reader, who takes */
 	bool reader;
+	bool counted; /* among the waiters */
 	sleep_function sleep;
 };
 
@@ -48,37 +51,75 @@ static void leave(void *arg)
 	/* the object may have died, and its slot be another one's by now */
 	if (!slot_lives_as(sleeper->ref->object, sleeper->ref->generation))
 		return;
-	while (waiters && !atomic_compare_exchange_weak(sleeper->waiters, &waiters, waiters - 1))
+	while (sleeper->counted && waiters &&
+		!atomic_compare_exchange_weak(sleeper->waiters, &waiters, waiters - 1))
 		;
 	object_release(sleeper->ref);
 }
 
-/* Tries and sleeps in turn. The counter is looked at after the waiter count was raised and the
- * sequence read, so whoever moves it later sees the waiter and moves the sequence. */
-static struct counter_step sleep_until_done(const struct sleeper *sleeper)
+/* Nobody knows that it waits: whoever moves the counter meanwhile has nobody to wake. A signal that
+ * comes then finds the call not begun. */
+static struct counter_step look_again(const struct sleeper *sleeper, struct spin *spin)
 {
+	const _Atomic uint64_t *count = &sleeper->ref->object->count;
 	struct counter_step step = {.err = EAGAIN};
 
-	while (step.err == EAGAIN) {
-		uint32_t seq = atomic_load(sleeper->seq);
+	while (step.err == EAGAIN && spin_again(spin)) {
+		uint64_t now = atomic_load_explicit(count, memory_order_relaxed);
 
-		step = try_once(sleeper);
-		if (step.err == ESTALE)
-			step.err = wait_forever();
-		if (step.err == EAGAIN && sleeper->sleep(sleeper->seq, seq) == EINTR)
-			step.err = EINTR;
+		if (sleeper->reader ? now != 0 : UINT64_MAX - now > sleeper->add)
+			step = try_once(sleeper);
 	}
 	return step;
 }
 
-static struct counter_step block(const struct sleeper *sleeper)
+/* Tries and sleeps in turn. The counter is looked at after the waiter count was raised and the
+ * sequence read, so whoever moves it later sees the waiter and moves the sequence. */
+static struct counter_step sleep_until_done(struct sleeper *sleeper, enum spin_end *end)
+{
+	struct counter_step step = {.err = EAGAIN};
+
+	atomic_fetch_add(sleeper->waiters, 1);
+	sleeper->counted = true;
+	while (step.err == EAGAIN) {
+		uint32_t seq = atomic_load(sleeper->seq);
+		int err = 0;
+
+		step = try_once(sleeper);
+		if (step.err == ESTALE)
+			step.err = wait_forever();
+		if (step.err == EAGAIN)
+			err = sleeper->sleep(sleeper->seq, seq);
+		if (err == EINTR)
+			step.err = EINTR;
+		if (step.err == EAGAIN && !err)
+			*end = SPIN_ASLEEP;
+	}
+	return step;
+}
+
+static struct counter_step wait_until_done(struct sleeper *sleeper)
+{
+	struct spin spin = spin_begin(&local_of(sleeper->ref->slot)->pace);
+	struct counter_step step = look_again(sleeper, &spin);
+	enum spin_end end = SPIN_FOUND;
+
+	if (step.err == EAGAIN || step.err == ESTALE) {
+		end = SPIN_AWAKE;
+		step = sleep_until_done(sleeper, &end);
+	}
+	if (!step.err)
+		spin_end(&spin, end);
+	return step;
+}
+
+static struct counter_step block(struct sleeper *sleeper)
 {
 	struct counter_step step;
 
 	object_hold(sleeper->ref);
-	atomic_fetch_add(sleeper->waiters, 1);
-	pthread_cleanup_push(leave, (void *)(uintptr_t)sleeper);
-	step = sleep_until_done(sleeper);
+	pthread_cleanup_push(leave, sleeper);
+	step = wait_until_done(sleeper);
 	pthread_cleanup_pop(1);
 	return step;
 }

@@ -102,6 +102,15 @@ int fifo_open_new(uint32_t slot, int flags, uint64_t *inode)
 	return fd;
 }
 
+int fifo_open_reader(uint32_t slot)
+{
+	char name[NAME_BYTES];
+
+	fifo_name(name, slot, CLASS_IN);
+	return passing_openat(
+		store_directory(), name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC, 0);
+}
+
 void fifo_retire(uint32_t slot, unsigned class)
 {
 	char name[NAME_BYTES];

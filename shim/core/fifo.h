@@ -19,6 +19,9 @@ int fifo_open(uint32_t slot, unsigned class, int flags, uint64_t *inode);
 int fifo_open_passing(uint32_t slot, unsigned class, uint64_t *inode);
 int fifo_open_new(uint32_t slot, int flags, uint64_t *inode);
 
+/* The own FIFO of a slot for reading only; an fd that is taken for a moment, or -errno. */
+int fifo_open_reader(uint32_t slot);
+
 /* Empties the FIFO of a class and takes its name away: whoever still watches it sees nothing any
  * more. */
 void fifo_retire(uint32_t slot, unsigned class);

@@ -14,6 +14,7 @@
 #include "core/front.h"
 #include "core/process.h"
 #include "core/store.h"
+#include "core/warm.h"
 #include "sys/passing.h"
 #include "sys/raw.h"
 
@@ -165,4 +166,5 @@ void internal_move_away(int fd)
 	store_fd_moved(fd, moved);
 	classfd_moved(fd, moved);
 	front_bell_moved(fd, moved);
+	warm_moved(fd, moved);
 }

@@ -20,6 +20,8 @@ struct local {
 	/* setid_forks() when this process made the object: where it has moved on, others have the
 	 * object too. Written by create. */
 	_Atomic uint32_t forks;
+	/* spin.h: how the last waits of this process ended; 0 for none. */
+	_Atomic uint32_t pace;
 	/* Fd + 1 of each class FIFO, 0 where it is not open; with the generation it was opened for
 	 * in the high half. Filled by whoever first needs it, emptied when the object has died. */
 	_Atomic uint64_t class_fd[CLASS_COUNT];

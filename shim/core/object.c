@@ -22,6 +22,7 @@
 #include "core/stats.h"
 #include "core/fifo.h"
 #include "core/store.h"
+#include "core/warm.h"
 #include "core/watch.h"
 #include "sys/passing.h"
 #include "sys/raw.h"
@@ -65,12 +66,12 @@ static void last_hold_gone(const struct fdref *ref)
 	if (atomic_load(&slot->watched) & WATCHED_FAST)
 		fastwatch_forget(ref);
 	classfd_forget_class(ref->slot, ref->generation, CLASS_IN);
-	if (fifo_liveness(ref->slot) != LIVE_NOWHERE)
+	if (warm_keep(ref->slot, life) || fifo_liveness(ref->slot) != LIVE_NOWHERE)
 		return;
 	if (atomic_load(&slot->watched) & CLASSES_MASK & ~(1u << CLASS_IN))
 		classfd_forget(ref->slot, ref->generation);
 	CRASH_POINT("close.dead");
-	if ((life & LIFE_STATE_MASK) == STATE_LIVE)
+	if ((life & LIFE_STATE_MASK) == STATE_LIVE && !warm_begin(ref->slot, life))
 		slotpool_bury(ref->slot, life);
 }
 
@@ -85,10 +86,13 @@ static uint32_t slot_flags(enum slot_kind kind, int flags)
 	return set;
 }
 
-static int open_own_fifo(uint32_t index, struct slot *slot, int flags)
+/* One that is open has its size already. */
+static int open_own_fifo(uint32_t index, struct slot *slot, int flags, bool warm)
 {
 	uint64_t inode = atomic_load(&slot->inode);
-	int fd = fifo_open_new(index, flags & EFD_CLOEXEC ? O_CLOEXEC : 0, &inode);
+	int mode = flags & EFD_CLOEXEC ? O_CLOEXEC : 0;
+	int fd = warm ? fifo_open(index, CLASS_IN, mode, &inode)
+		      : fifo_open_new(index, mode, &inode);
 
 	stats_syscall();
 	if (fd >= 0)
@@ -98,6 +102,7 @@ static int open_own_fifo(uint32_t index, struct slot *slot, int flags)
 
 static struct outcome give_up(uint32_t index, int err)
 {
+	warm_forget(index);
 	slotpool_give(index);
 	if (err == EMFILE || err == ENFILE)
 		return outcome_err(err);
@@ -116,10 +121,10 @@ static void mirror_new(const struct fdref *ref)
 		mirror_watch(ref, CLASS_IN, true);
 }
 
-static struct outcome create_in_slot(struct fdref ref, int flags)
+static struct outcome create_in_slot(struct fdref ref, int flags, bool warm)
 {
 	ref.object = slotpool_slot(ref.slot);
-	ref.fd = open_own_fifo(ref.slot, ref.object, flags);
+	ref.fd = open_own_fifo(ref.slot, ref.object, flags, warm);
 	if (ref.fd < 0)
 		return give_up(ref.slot, -ref.fd);
 	CRASH_POINT("create.opened");
@@ -127,10 +132,12 @@ static struct outcome create_in_slot(struct fdref ref, int flags)
 	atomic_store(&local_of(ref.slot)->generation, ref.generation);
 	atomic_store(&local_of(ref.slot)->holds, 1);
 	atomic_store(&local_of(ref.slot)->forks, setid_forks());
+	atomic_store_explicit(&local_of(ref.slot)->pace, 0, memory_order_relaxed);
 	slotpool_publish(ref.object);
 	CRASH_POINT("create.published");
 	if (!fdtable_set_object(ref.fd, ref.slot, ref.generation)) {
 		raw_close(ref.fd);
+		warm_forget(ref.slot);
 		slotpool_bury(ref.slot, atomic_load(&ref.object->life));
 		return outcome_err(ENOSYS);
 	}
@@ -146,16 +153,22 @@ struct outcome object_create(enum slot_kind kind, uint64_t initial, int flags)
 	struct fdref ref = {.fd = -1};
 	struct outcome outcome;
 	int err = process_borrows_memory() ? ENOSYS : object_prepare();
-	bool free = !err && slotpool_has_free();
+	bool free = true, warm;
 
 	if (!err)
-		ref.slot = slotpool_take(initial, slot_flags(kind, flags), &err);
-	if (err) {
+		ref.slot = warm_take();
+	warm = ref.slot != 0;
+	if (!err && !warm) {
+		free = slotpool_has_free();
+		ref.slot = slotpool_take(&err);
+	}
+	if (!ref.slot) {
 		config_debug("no directory or no slot in it", err);
 		return outcome_err(ENOSYS);
 	}
+	slotpool_fill(ref.slot, initial, slot_flags(kind, flags));
 	fdtable_begin_making();
-	outcome = create_in_slot(ref, flags);
+	outcome = create_in_slot(ref, flags, warm);
 	fdtable_end_making();
 	/* not before: what is opened for that would be at the very number that others may be
 	 * waiting for, and writing to */
@@ -384,6 +397,7 @@ void object_forked(void)
 		return;
 	passage_forked();
 	fdtable_forked();
+	warm_forked();
 	if (!process_shares_numbers() && atomic_exchange(&fdtable_borrowers, 0))
 		adopt_anew();
 	if (!atomic_load(&prepared))

@@ -109,19 +109,42 @@ void slotpool_give(uint32_t index)
 	pool_give(&slots, index);
 }
 
-bool slotpool_bury(uint32_t index, uint32_t life)
+/* Owner and life at once: it may have been buried meanwhile, and be another one's by now. */
+static bool take_dead(uint32_t index, uint32_t life)
 {
-	struct slot *slot = slotpool_slot(index);
 	uint64_t living = (uint64_t)life << 32 | PROCESS_NOBODY;
 	uint32_t dead = (slot_generation(life) + 1) << LIFE_STATE_BITS | STATE_FREE;
 
-	/* owner and life at once: it may have been buried meanwhile, and be another one's by now */
-	if (!atomic_compare_exchange_strong(
-		    &slot->counter.guard, &living, (uint64_t)dead << 32 | process_mark()))
+	return atomic_compare_exchange_strong(&slotpool_slot(index)->counter.guard, &living,
+		(uint64_t)dead << 32 | process_mark());
+}
+
+bool slotpool_bury(uint32_t index, uint32_t life)
+{
+	if (!take_dead(index, life))
 		return false;
 	CRASH_POINT("reclaim.owned");
 	slotpool_give(index);
 	return true;
+}
+
+bool slotpool_clear(uint32_t index, uint32_t life)
+{
+	if ((life & LIFE_STATE_MASK) != STATE_LIVE || !take_dead(index, life))
+		return false;
+	CRASH_POINT("clear.owned");
+	clear(index, slotpool_slot(index));
+	return true;
+}
+
+bool slotpool_again(uint32_t index, uint32_t life)
+{
+	uint64_t mark = process_mark();
+	uint64_t before = (uint64_t)life << 32 | mark;
+	uint32_t next = (slot_generation(life) + 1) << LIFE_STATE_BITS | STATE_FREE;
+
+	return atomic_compare_exchange_strong(
+		&slotpool_slot(index)->counter.guard, &before, (uint64_t)next << 32 | mark);
 }
 
 bool slotpool_reclaim(uint32_t index)
@@ -204,22 +227,22 @@ static void set_state(struct slot *slot, uint64_t initial)
 		;
 }
 
-uint32_t slotpool_take(uint64_t initial, uint32_t flags, int *err)
+uint32_t slotpool_take(int *err)
 {
-	struct slot *slot;
-	uint32_t index;
+	uint32_t index = pool_take(&slots, err);
 
-	index = pool_take(&slots, err);
 	if (!index && (slotpool_sweep() || pool_has_free(&slots)))
 		index = pool_take(&slots, err);
-	slot = slotpool_slot(index);
-	if (!slot)
-		return 0;
+	return slotpool_slot(index) ? index : 0;
+}
+
+void slotpool_fill(uint32_t index, uint64_t initial, uint32_t flags)
+{
+	struct slot *slot = slotpool_slot(index);
+
 	CRASH_POINT("create.taken");
 	atomic_store(&slot->flags, flags);
 	set_state(slot, initial);
-	*err = 0;
-	return index;
 }
 
 void slotpool_publish(struct slot *slot)

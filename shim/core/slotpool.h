@@ -23,9 +23,11 @@ uint32_t slotpool_used(void);
 /* The slot whose own FIFO has this inode number, -1 where there is none. */
 int slotpool_of_inode(uint64_t inode);
 
-/* A slot that this process owns, with `flags` in it and the count, or the events, it begins with; 0
- * with *err set where there is none. */
-uint32_t slotpool_take(uint64_t initial, uint32_t flags, int *err);
+/* A slot that this process owns; 0 with *err set where there is none. */
+uint32_t slotpool_take(int *err);
+
+/* Puts `flags` in a slot that this process owns, and the count, or the events, it begins with. */
+void slotpool_fill(uint32_t index, uint64_t initial, uint32_t flags);
 
 /* The slot is an object from now on, nobody's in particular. */
 void slotpool_publish(struct slot *slot);
@@ -36,6 +38,13 @@ void slotpool_give(uint32_t index);
 /* The object whose life was seen as `life` has died: gives its slot back, unless somebody else is
  * at it. True where it was done here. */
 bool slotpool_bury(uint32_t index, uint32_t life);
+
+/* The same, but the slot is this process's own from then on. */
+bool slotpool_clear(uint32_t index, uint32_t life);
+
+/* A slot that was cleared here, and whose life has been `life` since, is to be filled again: false
+ * where it has been already. */
+bool slotpool_again(uint32_t index, uint32_t life);
 
 /* Frees the slot if nobody has its FIFO open any more, or whoever made or tore it down is dead;
  * true where it did. */

@@ -22,7 +22,7 @@ static int futex_wait(const _Atomic uint32_t *word, uint32_t value, const struct
 	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);
 	ret = raw_syscall6(SYS_futex, (long)word, FUTEX_WAIT, value, (long)timeout, 0, 0);
 	pthread_setcanceltype(type, &type);
-	return ret == -EINTR ? EINTR : 0;
+	return ret == -EINTR || ret == -EAGAIN ? (int)-ret : 0;
 }
 
 int wait_sleep(const _Atomic uint32_t *word, uint32_t value)

@@ -5,8 +5,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* Sleeps while *word == value, for one wake-up at most. 0, or EINTR where a signal handler without
- * SA_RESTART ran. A cancellation point. */
+/* Sleeps while *word == value, for one wake-up at most. 0; EAGAIN where it was another one; EINTR
+ * where a signal handler without SA_RESTART ran. A cancellation point. */
 int wait_sleep(const _Atomic uint32_t *word, uint32_t value);
 
 /* The same, but EINTR after any signal handler. */

@@ -12,6 +12,7 @@
 #include "core/process.h"
 #include "core/setid.h"
 #include "core/stats.h"
+#include "core/warm.h"
 
 SHIM_EXPORT const char *efdshim_version(void);
 
@@ -42,5 +43,6 @@ __attribute__((constructor)) static void load(void)
 
 __attribute__((destructor)) static void leave(void)
 {
+	warm_leave();
 	stats_print();
 }

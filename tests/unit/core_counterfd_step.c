@@ -9,7 +9,9 @@
 #include "core/counter.h"
 #include "core/counterfd.h"
 #include "core/level.h"
+#include "core/local.h"
 #include "core/mirror.h"
+#include "core/spin.h"
 #include "step.h"
 
 TestSuite(core_counterfd_step, .init = unit_setup, .fini = unit_teardown, .timeout = 60);
@@ -241,11 +243,13 @@ Test(core_counterfd_step, a_handlers_write_is_never_slept_over)
 	if (!step_works())
 		return;
 	ref = unit_object(0, 0);
+	atomic_store(&spin_looks, 1);
 	rescue.reader = gettid();
 	pthread_create(&rescue.thread, NULL, save_readers, NULL);
 	for (step.at = 1; armed == 1; step.at += STEP_STRIDE) {
 		intruded = false;
 		prepare(NULL);
+		atomic_store(&local_of(ref.slot)->pace, 0); /* it spins */
 		atomic_store(&rescue.armed, 1);
 		step_run(&step);
 		armed = 1;

@@ -20,8 +20,11 @@ static void setup(void)
 	for (int i = 0; i < 2; i++) {
 		int err = 0;
 
-		slots[i] = slotpool_slot(slotpool_take(0, KIND_COUNTER, &err));
-		cr_assert(slots[i]);
+		uint32_t index = slotpool_take(&err);
+
+		cr_assert(index);
+		slotpool_fill(index, 0, KIND_COUNTER);
+		slots[i] = slotpool_slot(index);
 	}
 }
 
