@@ -36,11 +36,10 @@ int fdtable_init(void)
 	if (ret < 0)
 		return (int)-ret;
 	mine = (_Atomic uint64_t *)ret;
-	if (__atomic_compare_exchange_n(
+	if (!__atomic_compare_exchange_n(
 		    &fdtable, &none, mine, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
-		atomic_store(&fdtable_size, FDTABLE_SIZE);
-	else
 		raw_syscall3(SYS_munmap, (long)mine, (long)bytes, 0);
+	atomic_store(&fdtable_size, FDTABLE_SIZE);
 	return 0;
 }
 
@@ -100,12 +99,16 @@ enum fd_kind fdtable_kind(int fd)
 	return fdtable_kind_of(fdtable_entry(fd));
 }
 
-/* Room for an entry: false where there can be none. */
+/* Room for an entry: false where there can be none. The table is made for the first one: most
+ * programs never have any. */
 static bool reach(int fd)
 {
 	uint32_t seen = atomic_load(&top);
 
-	if ((uint32_t)fd >= atomic_load(&fdtable_size) || process_borrows_memory())
+	if ((uint32_t)fd >= FDTABLE_SIZE || process_borrows_memory())
+		return false;
+	process_watch_forks();
+	if (fdtable_init())
 		return false;
 	while (seen <= (uint32_t)fd && !atomic_compare_exchange_weak(&top, &seen, (uint32_t)fd + 1))
 		;

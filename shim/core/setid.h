@@ -6,9 +6,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* At load, before any fork: makes the count that all forked processes share. */
-void setid_start(void);
-
 /* A new epoll set gets its number. */
 void setid_made(int epfd);
 
