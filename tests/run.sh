@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What 'make check' runs: every suite against the kernel and against the shim, the units under valgrind,
 # both with the sanitizers, the scripts, the fuzzer. Usage: run.sh [BUILD-DIRECTORY] [NAME-PATTERN]
+# Modes of a suite: kernel, shim, mirror (readiness is always in the FIFOs), slow (no fast watches), asan.
 set -u
 build=$(realpath "${1:-build}")
 only=${2:-*}
@@ -60,6 +61,7 @@ suite() {
 	binary "$1" kernel "$plain"
 	binary "$1" shim env LD_PRELOAD="$lib" "$plain"
 	binary "$1" mirror env LD_PRELOAD="$lib" EFDSHIM_MIRROR=always EFDSHIM_DIR="$base/state" "$plain"
+	! grep -q epoll "$here/suite/$1.c" || binary "$1" slow env LD_PRELOAD="$lib" EFDSHIM_FAST=0 "$plain"
 	binary "$1" asan "${sanitizers[@]}" "$build/asan/tests/suite/$1"
 }
 

@@ -118,7 +118,7 @@ static void take_in(int fd, const struct stat *st)
 	if (class != CLASS_IN)
 		classfd_inherit(ref.slot, ref.generation, class, fd);
 	else if (object_adopt(&ref) && object_is(&fd, &ref) && !slot_is_mask(ref.object))
-		mirror_watch(&ref, CLASS_IN, false);
+		mirror_show(&ref);
 }
 
 static bool is_set(int fd, const struct stat *st)

@@ -6,6 +6,7 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include "core/detour.h"
 #include "core/stats.h"
 #include "core/text.h"
 #include "sys/raw.h"
@@ -37,6 +38,7 @@ void config_load(void)
 	config.dir = absolute("EFDSHIM_DIR");
 	config.runtime = absolute("XDG_RUNTIME_DIR");
 	config.only_missing = is("EFDSHIM_MODE", "missing");
+	config.slow = is("EFDSHIM_FAST", "0");
 	config.mirror_always = is("EFDSHIM_MIRROR", "always");
 	if (is("EFDSHIM_MASK", "vpoll"))
 		config.mask = CONFIG_VPOLL;
@@ -44,6 +46,8 @@ void config_load(void)
 		config.mask = CONFIG_MASK;
 	config.debug = is("EFDSHIM_DEBUG", "1");
 	stats_on = is("EFDSHIM_STATS", "1");
+	if (stats_on)
+		detour_add(DETOUR_STATS);
 	stats_reset(false);
 }
 

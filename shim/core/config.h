@@ -14,6 +14,7 @@ struct config {
 	const char *dir;       /* EFDSHIM_DIR, or NULL */
 	const char *runtime;   /* XDG_RUNTIME_DIR, or NULL */
 	bool only_missing;     /* EFDSHIM_MODE=missing: emulate only what the kernel refuses */
+	bool slow;	       /* EFDSHIM_FAST=0: no fast watches */
 	bool mirror_always;    /* EFDSHIM_MIRROR=always: every object is watched from the start */
 	enum config_mask mask; /* EFDSHIM_MASK=mask or vpoll: what bit 1 of eventfd's flags means */
 	bool debug;	       /* EFDSHIM_DEBUG=1: say on stderr why the kernel serves */

@@ -7,6 +7,7 @@
 #include "core/counter.h"
 #include "core/counterfd_fast.h"
 #include "core/level.h"
+#include "core/fastwatch.h"
 #include "core/mirror.h"
 #include "core/object.h"
 #include "core/stats.h"
@@ -201,23 +202,36 @@ struct outcome counterfd_write_more(const struct fdref *ref, const void *buf, si
 
 static struct fdref ref_of(int fd, uint64_t entry)
 {
-	struct fdref ref;
+	struct fdref ref = {.fd = fd};
 
 	fdtable_decode(fd, entry, &ref);
 	ref.object = slotpool_slots + ref.slot;
 	return ref;
 }
 
-void counterfd_tell_read(int fd, uint64_t entry, struct counter_step step)
+ssize_t counterfd_tell_read(int fd, uint64_t entry, uint64_t before, uint64_t after)
 {
 	struct fdref ref = ref_of(fd, entry);
 
-	mirror_tell_read(&ref, step);
+	mirror_tell_read(&ref, (struct counter_step){0, before, after});
+	return WORD;
 }
 
-void counterfd_tell_written(int fd, uint64_t entry, struct counter_step step)
+ssize_t counterfd_tell_written(int fd, uint64_t entry, uint64_t before, uint64_t after)
 {
 	struct fdref ref = ref_of(fd, entry);
 
-	mirror_tell_written(&ref, step);
+	mirror_tell_written(&ref, (struct counter_step){0, before, after});
+	return WORD;
+}
+
+ssize_t counterfd_tell_front(
+	int fd, uint64_t entry, uint64_t before, uint64_t after, uint32_t watched)
+{
+	struct fdref ref = ref_of(fd, entry);
+	uint32_t now = fastwatch_written(ref.slot, watched);
+
+	if (now != watched)
+		mirror_settle_written(&ref, (struct counter_step){0, before, after}, now);
+	return WORD;
 }

@@ -3,25 +3,38 @@
 #ifndef EFDSHIM_CORE_COUNTERFD_FAST_H
 #define EFDSHIM_CORE_COUNTERFD_FAST_H
 
+#include <sys/types.h>
+
 #include "core/counter.h"
 #include "core/counterfd.h"
 #include "core/object.h"
-#include "core/stats.h"
+#include "core/detour.h"
 #include "core/usermem.h"
 
-/* Somebody waits for the object: the long halves of the two below. */
-void counterfd_tell_read(int fd, uint64_t entry, struct counter_step step);
-void counterfd_tell_written(int fd, uint64_t entry, struct counter_step step);
+/* What is done where this is not the place for it. */
+typedef ssize_t (*counterfd_reader)(int fd, void *buf, size_t n);
+typedef ssize_t (*counterfd_writer)(int fd, const void *buf, size_t n);
 
-/* The slot of an entry, or NULL. Whether the object still lives is for its counter to say. */
+/* Somebody waits for the object, of which the counter moved: the long halves of the two below. They
+ * return 8. */
+ssize_t counterfd_tell_read(int fd, uint64_t entry, uint64_t before, uint64_t after);
+ssize_t counterfd_tell_written(int fd, uint64_t entry, uint64_t before, uint64_t after);
+
+/* No thread sleeps and the level is up, but for fast watches: slot.watched was `watched`. */
+ssize_t counterfd_tell_front(
+	int fd, uint64_t entry, uint64_t before, uint64_t after, uint32_t watched);
+
+/* Whether the entry is that of a fake fd, of whatever kind, and no detour but these is to be made.
+ * Whether the object still lives is for its counter to say. */
+static inline bool counterfd_fast_object(uint64_t entry, uint32_t made)
+{
+	return (entry & ENTRY_SLOT_FIELD) - 1 < ENTRY_SPECIAL - 1 && !(entry & ENTRY_CLOSING) &&
+	       !(detours_now() & ~made) && !fdtable_doubtful();
+}
+
 static inline struct slot *counterfd_fast_slot(uint64_t entry)
 {
-	struct slot *slot = slotpool_slots + (entry & ENTRY_SLOT_FIELD) - 1;
-
-	if ((entry & ENTRY_SLOT_FIELD) >= ENTRY_SPECIAL || (entry & ENTRY_CLOSING) || stats_on ||
-		fdtable_doubtful())
-		return NULL;
-	return slot;
+	return slotpool_slots + (entry & ENTRY_SLOT_FIELD) - 1;
 }
 
 static inline uint64_t counterfd_fast_guard(uint64_t entry)
@@ -38,60 +51,67 @@ static inline bool counterfd_fast_memory(const void *buf, enum usermem_access ac
 	       usermem_known(address >> USERMEM_PAGE_BITS, access);
 }
 
-/* True where the read was done: it returns 8. */
-static inline bool counterfd_fast_read(int fd, uint64_t entry, void *buf, size_t n)
+/* read(2), and write(2), of what is an eventfd: `made` are the detours that the caller has made.
+ * Anything else is done by `otherwise`. */
+static inline ssize_t counterfd_fast_read(
+	int fd, void *buf, size_t n, uint32_t made, counterfd_reader otherwise)
 {
+	uint64_t entry = fdtable_entry(fd);
 	struct slot *slot = counterfd_fast_slot(entry);
-	struct counter_step step;
+	uint64_t guard = counterfd_fast_guard(entry), before, after;
 	uint32_t flags;
-	uint64_t value;
 
-	if (!slot || n < sizeof(value) || n > USERMEM_PLAIN_END - (uintptr_t)buf ||
+	if (!counterfd_fast_object(entry, made) || n < sizeof(before) ||
+		n > USERMEM_PLAIN_END - (uintptr_t)buf ||
 		!counterfd_fast_memory(buf, USERMEM_STORE))
-		return false;
+		return otherwise(fd, buf, n);
 	flags = atomic_load(&slot->flags);
-	if ((flags & SLOT_KIND_MASK) != KIND_COUNTER)
-		return false;
-	step = counter_take(&slot->counter, counterfd_fast_guard(entry), flags & SLOT_SEMAPHORE);
-	if (step.err)
-		return false;
-	value = step.before - step.after;
-	memcpy(buf, &value, sizeof(value));
-	if (atomic_load(&slot->watched) | atomic_load(&slot->write_waiters))
-		counterfd_tell_read(fd, entry, step);
-	return true;
+	before = atomic_load(&slot->count);
+	after = flags & SLOT_SEMAPHORE ? before - 1 : 0;
+	if ((flags & SLOT_KIND_MASK) != KIND_COUNTER || !before ||
+		atomic_load(&slot->counter.guard) != guard ||
+		!counter_swap(&slot->counter, guard, &before, after))
+		return otherwise(fd, buf, n);
+	before -= after;
+	memcpy(buf, &before, sizeof(before));
+	if ((atomic_load(&slot->watched) & ~WATCHED_FAST) | atomic_load(&slot->write_waiters))
+		return counterfd_tell_read(fd, entry, before + after, after);
+	return sizeof(before);
 }
 
-/* True where the only watches are level-triggered ones for which the level is up already. It is
- * looked at after the counter moved: if a reader takes it down meanwhile, that reader finds the new
- * count. */
-static inline bool counterfd_fast_shown(const struct slot *slot, uint64_t count)
+/* True where the kernel's only watches are level-triggered ones for which the level is up already.
+ * It is looked at after the counter moved: if a reader takes it down meanwhile, that reader finds
+ * the new count. */
+static inline bool counterfd_fast_shown(const struct slot *slot, uint32_t watched, uint64_t count)
 {
-	uint32_t watched = atomic_load(&slot->watched);
-
+	watched &= ~WATCHED_FAST;
 	return !(watched & ~(1u << CLASS_IN | WATCHED_OUT)) && count && count < COUNTER_LIMIT &&
 	       (!watched || (atomic_load(&slot->level[CLASS_IN]) & 1));
 }
 
-/* True where the write was done: it returns 8. */
-static inline bool counterfd_fast_write(int fd, uint64_t entry, const void *buf, size_t n)
+static inline ssize_t counterfd_fast_write(
+	int fd, const void *buf, size_t n, uint32_t made, counterfd_writer otherwise)
 {
+	uint64_t entry = fdtable_entry(fd);
 	struct slot *slot = counterfd_fast_slot(entry);
-	struct counter_step step;
-	uint64_t value;
+	uint64_t guard = counterfd_fast_guard(entry), value, before;
+	uint32_t watched;
 
-	if (!slot || n != sizeof(value) || slot_is_mask(slot) ||
+	if (!counterfd_fast_object(entry, made) || n != sizeof(value) || slot_is_mask(slot) ||
 		!counterfd_fast_memory(buf, USERMEM_LOAD))
-		return false;
+		return otherwise(fd, buf, n);
 	memcpy(&value, buf, sizeof(value));
-	if (value == UINT64_MAX)
-		return false;
-	step = counter_add(&slot->counter, counterfd_fast_guard(entry), value);
-	if (step.err)
-		return false;
-	if (atomic_load(&slot->read_waiters) || !counterfd_fast_shown(slot, step.after))
-		counterfd_tell_written(fd, entry, step);
-	return true;
+	before = atomic_load(&slot->count);
+	if (UINT64_MAX - before <= value || atomic_load(&slot->counter.guard) != guard ||
+		!counter_swap(&slot->counter, guard, &before, before + value))
+		return otherwise(fd, buf, n);
+	watched = atomic_load(&slot->watched);
+	if (atomic_load(&slot->read_waiters) ||
+		!counterfd_fast_shown(slot, watched, before + value))
+		return counterfd_tell_written(fd, entry, before, before + value);
+	if (watched & WATCHED_FAST)
+		return counterfd_tell_front(fd, entry, before, before + value, watched);
+	return sizeof(value);
 }
 
 #endif

@@ -6,6 +6,9 @@
 #include "core/classfd.h"
 #include "core/classwatch.h"
 #include "core/eager.h"
+#include "core/fastset.h"
+#include "core/fastwait.h"
+#include "core/level.h"
 #include "core/maskwatch.h"
 #include "core/mirror.h"
 #include "core/nested.h"
@@ -62,6 +65,7 @@ static void edges_for(const struct fdref *ref)
 void epollset_nested(int outer, int inner, uint32_t events)
 {
 	eager_all();
+	fastset_ban_fd(inner);
 	if (!nested_note(setid_of(outer), setid_of(inner), events & EPOLLET))
 		return;
 	for (uint32_t fd = 0; fd < fdtable_top(); fd++) {
@@ -94,11 +98,17 @@ static uint32_t wanted_marks(const struct change *change)
 	return marks;
 }
 
+/* A level that rests is to be shown to whoever registers now. */
 static bool mirrored(const struct change *change)
 {
+	const struct slot *slot = change->ref->object;
 	uint32_t marks = wanted_marks(change);
+	uint32_t watched = atomic_load(&slot->watched);
 
-	return (atomic_load(&change->ref->object->watched) & marks) == marks;
+	if ((watched & WATCHED_RESTING) && slot_shows(slot, CLASS_IN) &&
+		!level_landed(slot, CLASS_IN))
+		return false;
+	return (watched & marks) == marks;
 }
 
 static int start_mirror(const struct change *change)
@@ -137,7 +147,8 @@ struct outcome epollset_ctl(
 	if (op == EPOLL_CTL_DEL && slot_is_mask(ref->object))
 		return outcome_of(maskwatch_ctl(epfd, op, ref, NULL, false));
 	if (op == EPOLL_CTL_DEL)
-		return outcome_of(change_own_watch(&change));
+		return outcome_of(
+			fastset_ctl(epfd, op, ref, NULL, &err) ? err : change_own_watch(&change));
 	if (!usermem_loadable(event, sizeof(*event)))
 		return outcome_err(EFAULT);
 	change.event = *event;
@@ -145,9 +156,13 @@ struct outcome epollset_ctl(
 		(op == EPOLL_CTL_MOD || (event->events & ~EXCLUSIVE_BITS))) /* the kernel refuses */
 		return outcome_err(classwatch_control(
 			epfd, op, ref->fd, change.event.events, change.event.data.u64));
-	if (slot_is_mask(ref->object))
+	if (slot_is_mask(ref->object)) {
+		front_note_foreign(epfd);
 		return outcome_of(maskwatch_ctl(
 			epfd, op, ref, &change.event, nested_needs_edges(fdtable_epoll_id(epfd))));
+	}
+	if (fastset_ctl(epfd, op, ref, &change.event, &err))
+		return outcome_of(err);
 	change.class = slot_class(ref->object, change.event.events);
 	if (change.class > CLASS_IN &&
 		(classwatch_must_share(epfd, ref) ||
@@ -156,6 +171,7 @@ struct outcome epollset_ctl(
 	err = mirrored(&change) ? 0 : start_watch(&change);
 	if (err)
 		return outcome_err(err);
+	front_note_foreign(epfd);
 	if (change.class == CLASS_NONE || change.class == CLASS_IN)
 		err = change_own_watch(&change);
 	else
@@ -221,9 +237,19 @@ static bool translate(int epfd, struct epoll_event *event)
 	return true;
 }
 
-static long translate_all(int epfd, struct epoll_event *events, long n)
+/* Whether an event may be a cookie. A relative's may be in a set that was shared before this
+ * process had any eventfd. */
+static bool any_cookie(void)
+{
+	return watch_any() || (setid_any_cookie() && !object_prepare() && watch_any());
+}
+
+long epollset_translate(int epfd, struct epoll_event *events, long n)
 {
 	long kept = 0;
+
+	if (n <= 0 || !any_cookie())
+		return n;
 
 	for (long i = 0; i < n; i++) {
 		struct epoll_event event = events[i];
@@ -234,14 +260,7 @@ static long translate_all(int epfd, struct epoll_event *events, long n)
 	return kept;
 }
 
-/* Whether an event may be a cookie. A relative's may be in a set that was shared before this
- * process had any eventfd. */
-static bool any_cookie(void)
-{
-	return watch_any() || (setid_any_cookie() && !object_prepare() && watch_any());
-}
-
-struct outcome epollset_wait(struct epoll_call *call)
+struct outcome epollset_wait_in_kernel(struct epoll_call *call)
 {
 	bool watched = any_cookie();
 	struct timeout timeout = timeout_start(watched ? call->timeout : NULL);
@@ -252,7 +271,7 @@ struct outcome epollset_wait(struct epoll_call *call)
 
 		if (outcome.err || outcome.value <= 0 || !any_cookie())
 			return outcome;
-		outcome.value = translate_all(call->epfd, call->events, outcome.value);
+		outcome.value = epollset_translate(call->epfd, call->events, outcome.value);
 		if (!watched) { /* the first cookie came while we slept */
 			watched = true;
 			timeout = timeout_start(call->timeout);
@@ -263,4 +282,15 @@ struct outcome epollset_wait(struct epoll_call *call)
 			return outcome;
 		call->timeout = call->timeout ? &left : NULL;
 	}
+}
+
+struct outcome epollset_wait(struct epoll_call *call)
+{
+	struct front *front = front_of(call->epfd);
+	struct timespec left;
+	struct outcome outcome;
+
+	if (front && fastwait(front, call, &left, &outcome))
+		return outcome;
+	return epollset_wait_in_kernel(call);
 }

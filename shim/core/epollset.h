@@ -27,7 +27,12 @@ struct epoll_call {
 	struct outcome (*attempt)(const struct epoll_call *call);
 };
 
-/* Waits, and turns cookies back into what the program registered. */
+/* Of the kernel's events those that are to be told, as the program registered them; how many. */
+long epollset_translate(int epfd, struct epoll_event *events, long n);
+
+/* Waits, and turns cookies back into what the program registered. The second asks nobody but the
+ * kernel. */
 struct outcome epollset_wait(struct epoll_call *call);
+struct outcome epollset_wait_in_kernel(struct epoll_call *call);
 
 #endif

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/adopt.h"
+#include "core/fastset.h"
 #include "core/internal.h"
 #include "core/object.h"
 #include "core/passage.h"
@@ -118,6 +119,8 @@ static void begin(struct replacement *r)
 	for (int tries = 0; tries < ANNOUNCEMENTS; tries++) {
 		if (fdtable_begin_replace_within(r->to, r->rounds)) {
 			r->replaces = object_is(&number, &r->target);
+			if (r->replaces)
+				fastset_number_closing(&r->target);
 			return;
 		}
 		r->announced = announce(r);
@@ -244,9 +247,11 @@ static void close_for_good(const struct fdref *ref)
 static void drop_special(int fd)
 {
 	uint64_t entry = fdtable_entry(fd);
+	uint64_t set = fdtable_epoll_id(fd);
 
-	if (fdtable_kind_of(entry) == FD_SET || fdtable_kind_of(entry) == FD_INFO)
+	if (set || fdtable_kind_of(entry) == FD_INFO)
 		fdtable_drop_stale(fd, entry);
+	front_number_gone(set);
 }
 
 /* The numbers of a range that the table knows, first; the kernel then closes what is left of it. */

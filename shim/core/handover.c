@@ -5,6 +5,7 @@
 
 #include "core/adopt.h"
 #include "core/classwatch.h"
+#include "core/fastset.h"
 #include "core/local.h"
 #include "core/mirror.h"
 #include "core/object.h"
@@ -16,16 +17,24 @@ void handover_number(int fd)
 	struct fdref ref;
 
 	if (fdtable_kind(fd) == FD_SET) {
+		fastset_ban_fd(fd);
 		classwatch_share(fd);
 		return;
 	}
 	adopt_check(fd); /* it may have been replaced by a system call instruction */
 	if (!object_is(&fd, &ref))
 		return;
+	fastset_share(&ref);
 	if (slot_is_mask(ref.object))
 		atomic_store(&local_of(ref.slot)->forks, UINT32_MAX); /* others have it too */
 	else
-		mirror_watch(&ref, CLASS_IN, false);
+		mirror_show(&ref);
+}
+
+static void keep_set(int epfd)
+{
+	fastset_ban_fd(epfd);
+	classwatch_keep(epfd);
 }
 
 static void hand_over(bool all)
@@ -37,7 +46,7 @@ static void hand_over(bool all)
 			(!all && (raw_fcntl((int)i, F_GETFD, 0) & FD_CLOEXEC)))
 			continue;
 		if (kind == FD_SET)
-			classwatch_keep((int)i);
+			keep_set((int)i);
 		else
 			handover_number((int)i);
 	}

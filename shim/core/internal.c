@@ -11,6 +11,7 @@
 
 #include "core/classfd.h"
 #include "core/fdtable.h"
+#include "core/front.h"
 #include "core/process.h"
 #include "core/store.h"
 #include "sys/passing.h"
@@ -163,4 +164,5 @@ void internal_move_away(int fd)
 		return;
 	store_fd_moved(fd, moved);
 	classfd_moved(fd, moved);
+	front_bell_moved(fd, moved);
 }

@@ -4,6 +4,8 @@
 
 #include "core/classfd.h"
 #include "core/config.h"
+#include "core/fastset.h"
+#include "core/fastwatch.h"
 #include "core/level.h"
 #include "core/object.h"
 #include "core/stats.h"
@@ -34,6 +36,8 @@ static void tell_late(const struct fdref *ref)
 	uint32_t watched = atomic_load(&slot->watched);
 	uint32_t classes = watched & CLASSES_MASK & ~(1u << CLASS_IN);
 
+	if (watched & WATCHED_FAST)
+		fastwatch_written(ref->slot, watched);
 	wait_wake(&slot->read_seq, &slot->read_waiters);
 	for (; classes; classes &= classes - 1) {
 		unsigned class = (unsigned)__builtin_ctz(classes);
@@ -98,6 +102,12 @@ int mirror_watch(const struct fdref *ref, unsigned class, bool edge)
 	return err;
 }
 
+void mirror_show(const struct fdref *ref)
+{
+	if (!(atomic_load(&ref->object->watched) & WATCHED_RESTING))
+		mirror_watch(ref, CLASS_IN, false);
+}
+
 void mirror_watch_out_edges(const struct fdref *ref)
 {
 	atomic_fetch_or(&ref->object->watched, WATCHED_OUT | WATCHED_OUT_EDGE);
@@ -145,6 +155,7 @@ static void watch_from_outside(const struct fdref *ref)
 void mirror_always_on(void)
 {
 	config.mirror_always = true;
+	fastset_ban_all();
 	for (uint32_t fd = 0; fd < fdtable_top(); fd++) {
 		struct fdref ref;
 		int number = (int)fd;
@@ -175,29 +186,41 @@ static bool at_limit(uint64_t count)
 	return !(counter_state(count) & EPOLLOUT);
 }
 
-/* `raised`: the event bits of the operation itself, which are an edge for the classes that hold one
- * of them. */
-static void class_changed(
-	const struct fdref *ref, unsigned class, struct counter_step step, uint32_t raised)
-{
-	uint32_t watched = atomic_load(&ref->object->watched);
-	bool edge = watched & 1u << (class + WATCHED_EDGE);
+/* An operation, and what slot.watched was after it. */
+struct change {
+	struct counter_step step;
+	uint32_t raised; /* its event bits: an edge for the classes that hold one of them */
+	uint32_t watched;
+};
 
-	edge = edge && (raised & class_bits(class));
+/* A level that rests is raised by the next write only. */
+static bool is_due(const struct fdref *ref, unsigned class, const struct change *change)
+{
+	bool rests = (change->watched & WATCHED_RESTING) && change->raised == EPOLLOUT;
+
+	return (!level_landed(ref->object, class) && !rests) || at_limit(change->step.after);
+}
+
+static void class_changed(const struct fdref *ref, unsigned class, const struct change *change)
+{
+	struct counter_step step = change->step;
+	bool edge = change->watched & 1u << (class + WATCHED_EDGE);
+
+	edge = edge && (change->raised & class_bits(class));
 	if (!(counter_state(step.after) & class_bits(class)))
 		settle(ref, class, LEVEL_DOWN, false);
 	else if (class == CLASS_IN && at_limit(step.before) && !at_limit(step.after))
 		with_own_fifo(ref, level_leave_limit);
-	else if (edge || !level_landed(ref->object, class) || at_limit(step.after))
+	else if (edge || is_due(ref, class, change))
 		settle(ref, class, LEVEL_UP, edge);
 }
 
-static void changed(const struct fdref *ref, struct counter_step step, uint32_t raised)
+static void changed(const struct fdref *ref, const struct change *change)
 {
-	uint32_t classes = atomic_load(&ref->object->watched) & CLASSES_MASK;
+	uint32_t classes = change->watched & CLASSES_MASK;
 
 	for (; classes; classes &= classes - 1)
-		class_changed(ref, (unsigned)__builtin_ctz(classes), step, raised);
+		class_changed(ref, (unsigned)__builtin_ctz(classes), change);
 }
 
 void mirror_eagerly(const struct fdref *ref)
@@ -254,26 +277,37 @@ void mirror_mask_written(const struct fdref *ref, uint32_t before, uint32_t afte
 		stats_add(STATS_AVOIDED);
 }
 
+void mirror_settle_written(const struct fdref *ref, struct counter_step step, uint32_t watched)
+{
+	const struct change change = {step, EPOLLIN, watched};
+
+	if (!step.after && (watched & WATCHED_OUT_EDGE))
+		with_own_fifo(ref, level_raise_in);
+	changed(ref, &change);
+}
+
 void mirror_tell_written(const struct fdref *ref, struct counter_step step)
 {
 	struct slot *slot = ref->object;
+	uint32_t watched = atomic_load(&slot->watched);
 
+	if (watched & WATCHED_FAST)
+		watched = fastwatch_written(ref->slot, watched);
 	wait_wake(&slot->read_seq, &slot->read_waiters);
-	if (!atomic_load(&slot->watched))
-		return;
-	if (!step.after && (atomic_load(&slot->watched) & WATCHED_OUT_EDGE))
-		with_own_fifo(ref, level_raise_in);
-	changed(ref, step, EPOLLIN);
+	if (watched & CLASSES_MASK)
+		mirror_settle_written(ref, step, watched);
+	else if (watched)
+		stats_add(STATS_AVOIDED);
 }
 
 void mirror_tell_read(const struct fdref *ref, struct counter_step step)
 {
 	struct slot *slot = ref->object;
+	struct change change = {step, EPOLLOUT, 0};
 
 	wait_wake(&slot->write_seq, &slot->write_waiters);
-	if (!atomic_load(&slot->watched))
-		return;
-	changed(ref, step, EPOLLOUT);
-	if (atomic_load(&slot->watched) & WATCHED_OUT_EDGE)
+	change.watched = atomic_load(&slot->watched);
+	changed(ref, &change);
+	if (change.watched & WATCHED_OUT_EDGE)
 		with_own_fifo(ref, level_raise_out);
 }

@@ -28,6 +28,9 @@ void mirror_mask_written(const struct fdref *ref, uint32_t before, uint32_t afte
 void mirror_tell_written(const struct fdref *ref, struct counter_step step);
 void mirror_tell_read(const struct fdref *ref, struct counter_step step);
 
+/* Of the first, what is for the kernel's watches: slot.watched was `watched`. */
+void mirror_settle_written(const struct fdref *ref, struct counter_step step, uint32_t watched);
+
 /* A write, or a read, moved the counter as `step` says: wakes and settles. */
 static inline void mirror_written(const struct fdref *ref, struct counter_step step)
 {
@@ -43,11 +46,15 @@ static inline void mirror_was_read(const struct fdref *ref, struct counter_step 
 {
 	const struct slot *slot = ref->object;
 
-	if (atomic_load(&slot->watched) | atomic_load(&slot->write_waiters))
+	if ((atomic_load(&slot->watched) & ~WATCHED_FAST) | atomic_load(&slot->write_waiters))
 		mirror_tell_read(ref, step);
 	else
 		stats_add(STATS_AVOIDED);
 }
+
+/* Whoever gets the object may not know the shim, and shall see its level; but one that rests stays
+ * so, as raising it would be an edge. */
+void mirror_show(const struct fdref *ref);
 
 /* From now on the object's own FIFO shows even the edge of OUT that each read is, at the price of
  * an edge of IN with it. */

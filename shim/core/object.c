@@ -10,6 +10,8 @@
 #include "core/classfd.h"
 #include "core/config.h"
 #include "core/crash.h"
+#include "core/fastset.h"
+#include "core/fastwatch.h"
 #include "core/late.h"
 #include "core/local.h"
 #include "core/mirror.h"
@@ -60,6 +62,8 @@ static void last_hold_gone(const struct fdref *ref)
 	stats_syscall();
 	if (slot_generation(life) != ref->generation)
 		return;
+	if (atomic_load(&slot->watched) & WATCHED_FAST)
+		fastwatch_forget(ref);
 	classfd_forget_class(ref->slot, ref->generation, CLASS_IN);
 	if (fifo_liveness(ref->slot) != LIVE_NOWHERE)
 		return;
@@ -269,6 +273,7 @@ struct outcome object_close(const struct fdref *ref)
 {
 	if (process_borrows_memory())
 		return outcome_raw(raw_close(ref->fd));
+	fastset_number_closing(ref);
 	switch (fdtable_begin_close(ref)) {
 	case CLOSE_NOW:
 		return outcome_raw(finish_close(ref));
@@ -381,13 +386,20 @@ void object_forked(void)
 	fdtable_forked();
 	if (!process_shares_numbers() && atomic_exchange(&fdtable_borrowers, 0))
 		adopt_anew();
-	if (atomic_load(&prepared))
-		count_holds();
+	if (!atomic_load(&prepared))
+		return;
+	count_holds();
+	fastset_forked();
 }
 
 int object_new_file(int fd)
 {
-	if (fd >= 0 && fdtable_entry(fd))
-		fdtable_drop(fd);
+	uint64_t set;
+
+	if (fd < 0 || !fdtable_entry(fd))
+		return fd;
+	set = fdtable_epoll_id(fd);
+	fdtable_drop(fd);
+	front_number_gone(set);
 	return fd;
 }

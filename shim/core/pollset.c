@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 
 #include "core/eager.h"
+#include "core/fastset.h"
 #include "core/pollsleep.h"
 #include "core/stats.h"
 #include "core/timeout.h"
@@ -38,6 +39,7 @@ bool pollset_concerned(struct pollfd *fds, nfds_t n)
 			continue;
 		if (fdtable_kind(fd) != FD_SET)
 			return !too_long(n);
+		fastset_ban_fd(fd);
 		eager_all();
 	}
 	return false;

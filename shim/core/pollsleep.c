@@ -7,6 +7,7 @@
 #include "core/classfd.h"
 #include "core/classwatch.h"
 #include "core/eager.h"
+#include "core/fastset.h"
 #include "core/internal.h"
 #include "core/mirror.h"
 #include "core/pollset.h"
@@ -26,8 +27,10 @@ void pollsleep_leave_to_kernel(struct pollset *set, nfds_t i, int fd)
 	set->asked[i].fd = fd;
 	set->asked[i].events = set->fds[i].events;
 	set->foreign += fd >= 0;
-	if (fdtable_kind(fd) == FD_SET)
+	if (fdtable_kind(fd) == FD_SET) {
+		fastset_ban_fd(fd);
 		eager_all();
+	}
 }
 
 static struct fdref ref_of(const struct pollset *set, nfds_t i)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/eager.h"
+#include "core/fastset.h"
 #include "core/fdtable.h"
 #include "core/object.h"
 #include "core/pollset.h"
@@ -72,6 +73,7 @@ bool selectset_concerned(const struct selectset *set)
 			continue;
 		if (fdtable_kind(fd) != FD_SET)
 			return true;
+		fastset_ban_fd(fd);
 		eager_all();
 	}
 	return false;

@@ -57,6 +57,11 @@ enum { WATCHED_EDGE = CLASS_COUNT, CLASSES_MASK = 0x3fe };
 /* slot.watched: the levels of a mask may not be stale */
 #define WATCHED_EAGERLY (1u << 22)
 
+/* slot.watched: a process has fast watches of the object, or had; and one of those that the kernel
+ * got told its edge before: a level that is down stays so until the next write */
+#define WATCHED_FAST (1u << 23)
+#define WATCHED_RESTING (1u << 24)
+
 struct slot {
 	union {
 		struct {

@@ -2,6 +2,7 @@
 #include "interpose/interpose.h"
 
 #include "core/epollset.h"
+#include "core/front.h"
 #include "core/setid.h"
 #include "core/timeout.h"
 #include "core/usermem.h"
@@ -12,6 +13,7 @@ static int new_set(int epfd)
 		return epfd;
 	fdtable_drop(epfd);
 	setid_made(epfd);
+	front_made(epfd);
 	return epfd;
 }
 
@@ -33,6 +35,8 @@ int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 	if (object_is(&fd, &ref))
 		return (int)outcome_return(epollset_ctl(epfd, op, &ref, event));
 	ret = real()->epoll_ctl(epfd, op, fd, event);
+	if (!ret && op == EPOLL_CTL_ADD)
+		front_note_foreign(epfd);
 	if (!ret && op != EPOLL_CTL_DEL && fdtable_kind(fd) == FD_SET)
 		epollset_nested(epfd, fd, event->events);
 	return ret;

@@ -7,9 +7,9 @@
 #include "core/adopt.h"
 #include "core/config.h"
 #include "core/epollset.h"
+#include "core/fastset.h"
 #include "core/mirror.h"
 #include "core/process.h"
-#include "core/setid.h"
 #include "core/stats.h"
 #include "sys/lookup.h"
 
@@ -45,7 +45,7 @@ __attribute__((constructor)) static void load(void)
 	config_load();
 	process_start();
 	adopt_inherited();
-	pthread_atfork(setid_forking, setid_forking, forked);
+	pthread_atfork(fastset_forking, fastset_forking, forked);
 	if (io_uring_is_loaded())
 		mirror_always_on();
 }

@@ -7,10 +7,10 @@
 
 #include "core/config.h"
 #include "core/counterfd_fast.h"
+#include "core/detour.h"
 #include "core/fdio.h"
 #include "core/late.h"
 #include "core/oddio.h"
-#include "core/stats.h"
 #include "efdshim/eventfd.h"
 #include "sys/raw.h"
 
@@ -127,28 +127,34 @@ static ssize_t object_write(int fd, const void *buf, size_t n)
 	return outcome_return(outcome);
 }
 
-ssize_t read(int fd, void *buf, size_t n)
+static __attribute__((noinline)) ssize_t long_read(int fd, void *buf, size_t n)
 {
-	uint64_t entry = fdtable_entry(fd);
-
-	if (!entry && !fdtable_doubtful())
+	if (fdtable_foreign(fd))
 		return foreign_read(fd, buf, n);
 	pthread_testcancel();
-	if (counterfd_fast_read(fd, entry, buf, n))
-		return sizeof(uint64_t);
+	if (detours_now() == DETOUR_CANCEL)
+		return counterfd_fast_read(fd, buf, n, DETOUR_CANCEL, object_read);
 	return object_read(fd, buf, n);
+}
+
+static __attribute__((noinline)) ssize_t long_write(int fd, const void *buf, size_t n)
+{
+	if (fdtable_foreign(fd))
+		return foreign_write(fd, buf, n);
+	pthread_testcancel();
+	if (detours_now() == DETOUR_CANCEL)
+		return counterfd_fast_write(fd, buf, n, DETOUR_CANCEL, object_write);
+	return object_write(fd, buf, n);
+}
+
+ssize_t read(int fd, void *buf, size_t n)
+{
+	return counterfd_fast_read(fd, buf, n, 0, long_read);
 }
 
 ssize_t write(int fd, const void *buf, size_t n)
 {
-	uint64_t entry = fdtable_entry(fd);
-
-	if (!entry && !fdtable_doubtful())
-		return foreign_write(fd, buf, n);
-	pthread_testcancel();
-	if (counterfd_fast_write(fd, entry, buf, n))
-		return sizeof(uint64_t);
-	return object_write(fd, buf, n);
+	return counterfd_fast_write(fd, buf, n, 0, long_write);
 }
 
 ssize_t readv(int fd, const struct iovec *iov, int count)

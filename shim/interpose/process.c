@@ -1,4 +1,4 @@
-/* New processes that libc's fork handlers do not see, and the end of this one. */
+/* New processes that libc's fork handlers do not see, and the ends of threads and of this one. */
 #include <sched.h>
 #include <stdarg.h>
 #include <unistd.h>
@@ -6,8 +6,9 @@
 #include "interpose/interpose.h"
 
 #include "core/adopt.h"
+#include "core/detour.h"
+#include "core/fastset.h"
 #include "core/process.h"
-#include "core/setid.h"
 #include "core/stats.h"
 #include "sys/alone.h"
 
@@ -16,11 +17,13 @@ pid_t _Fork(void)
 {
 	pid_t pid;
 
-	setid_forking();
+	fastset_forking();
 	pid = real()->_Fork();
 	if (pid == 0) {
 		object_forked();
 		stats_reset(true);
+	} else {
+		fastset_forking();
 	}
 	return pid;
 }
@@ -63,13 +66,15 @@ int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
 	for (int i = 0; i < 3; i++)
 		more[i] = va_arg(list, void *);
 	va_end(list);
-	if ((flags & CLONE_FILES) && !(flags & CLONE_VM))
+	if ((flags & CLONE_FILES) && !(flags & CLONE_VM)) {
+		fastset_ban_all();
 		process_share_numbers();
+	}
 	if (flags & CLONE_FILES)
 		return real()->clone(fn, stack, flags, arg, more[0], more[1], more[2]);
 	if (flags & CLONE_VM)
 		return clone_borrower(fn, stack, flags, arg, more);
-	setid_forking();
+	fastset_forking();
 	return real()->clone(begin, stack, flags, &beginning, more[0], more[1], more[2]);
 }
 
@@ -100,6 +105,13 @@ int unshare(int flags)
 	if (!ret && (flags & CLONE_FILES) && !alone())
 		process_own_numbers();
 	return ret;
+}
+
+/* From now on reads and writes look whether their thread has been cancelled. */
+int pthread_cancel(pthread_t thread)
+{
+	detour_add(DETOUR_CANCEL);
+	return real()->pthread_cancel(thread);
 }
 
 void _exit(int status)

@@ -13,7 +13,7 @@
 #include "core/mirror.h"
 #include "core/process.h"
 #include "core/procfd.h"
-#include "core/setid.h"
+#include "core/fastset.h"
 #include "core/stats.h"
 #include "core/usermem.h"
 #include "interpose/open.h"
@@ -214,11 +214,13 @@ long rawcall_fork(const struct rawcall *call)
 
 	if (clone_shares_numbers(call))
 		process_share_numbers();
-	setid_forking();
+	fastset_forking();
 	pid = rawcall_through(call);
 	if (pid == 0 && !(clone_flags(call) & CLONE_VM)) {
 		object_forked();
 		stats_reset(true);
+	} else {
+		fastset_forking();
 	}
 	return pid;
 }

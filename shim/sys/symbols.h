@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <pty.h>
 #include <signal.h>
 #include <spawn.h>
@@ -285,6 +286,7 @@
 	A(__clone, clone)                                                                          \
 	X(int, unshare, (int flags))                                                               \
 	X(int, daemon, (int nochdir, int noclose))                                                 \
+	X(int, pthread_cancel, (pthread_t thread))                                                 \
 	X(void, _exit, (int status))                                                               \
 	A(_Exit, _exit)
 

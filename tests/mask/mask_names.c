@@ -174,9 +174,9 @@ Test(mask_names, calls_it_has_no_use_for_fail_as_a_counters)
 /* The lowest number that is free, as for every file. */
 Test(mask_names, its_number_is_the_lowest)
 {
-	int first = dup(STDIN_FILENO), second = dup(STDIN_FILENO), third = dup(STDIN_FILENO);
-	cr_assert(close(first) == 0 && close(second) == 0 && close(third) == 0);
-	int a = mask_open(0), b = mask_open(0), c = mask_open(0);
+	int first = tk_lowest_free(), a = mask_open(0);
+	int second = tk_lowest_free(), b = mask_open(0);
+	int third = tk_lowest_free(), c = mask_open(0);
 	cr_assert(a == first && b == second && c == third);
 	mask_close(b);
 	cr_assert_eq(mask_open(0), b);

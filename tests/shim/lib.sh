@@ -99,4 +99,52 @@ cases() {
 	done < <("$binary" --list)
 }
 
+# What follows counts system calls, by strace.
+
+# traced SIDE COMMAND...: leaves the system calls in $tmp/calls, one line each; SIDE is 'plain', 'shim', or 'slow'.
+traced() {
+	local -a side=(-E SERVED=kernel)
+	[ "$1" = plain ] || side=(-E "LD_PRELOAD=$lib" -E "EFDSHIM_DIR=$state" -E SERVED=shim)
+	[ "$1" != slow ] || side+=(-E EFDSHIM_FAST=0)
+	shift
+	timeout -k 5 "$LIMIT" strace -f -o "$tmp/calls" "${side[@]}" "$@" >"$tmp/said" 2>&1 </dev/null
+}
+
+# Those between the marks close(-1001) and close(-1002), by their names; a thread leaves its own out from close(-1003) to
+# close(-1004).
+between_marks() {
+	awk '{ name = $2; sub(/\(.*/, "", name) }
+		/close\(-1002/ { on = 0 }
+		/close\(-1003/ { out[$1] = 1 }
+		on && !out[$1] && name !~ /^(\+\+\+|---|<\.\.\.)/ { print name }
+		/close\(-1004/ { out[$1] = 0 }
+		/close\(-1001/ { on = 1 }' "$tmp/calls"
+}
+
+summary() { sort "$tmp/$1" | uniq -c | awk '{ printf "%s%s %s", sep, $1, $2; sep = ", " }'; }
+
+counted=$build/count
+
+# run SIDE LOOP ROUNDS: a loop of the program $counted; leaves the names of the calls in $tmp/SIDE.
+run() {
+	rm -rf "$state"
+	if ! traced "$1" "$counted" "$2" "$3" || ! grep -q 'close(-1002' "$tmp/calls"; then
+		not_ok "the loop $2" "fails: $(said "$tmp/said")"
+		return 1
+	fi
+	between_marks >"$tmp/$1"
+}
+
+# at_most MOST LOOP ROUNDS NAME [SIDE]
+at_most() {
+	local made who=${5:-shim}
+	run "$who" "$2" "$3" || return
+	made=$(wc -l <"$tmp/$who")
+	if [ "$made" -le "$1" ]; then
+		ok "$4"
+	else
+		not_ok "$4" "$made system calls in $3 rounds, not $1: $(summary "$who")"
+	fi
+}
+
 is_root() { [ "$(id -u)" = 0 ]; }

@@ -10,46 +10,6 @@ program count
 # What the library itself costs a program: about 10 calls of the loader to map it, 8 of its own.
 MOST_AT_START=40
 
-# traced SIDE COMMAND...: leaves the system calls in $tmp/calls, one line each.
-traced() {
-	local -a side=(-E SERVED=kernel)
-	[ "$1" = plain ] || side=(-E "LD_PRELOAD=$lib" -E "EFDSHIM_DIR=$state" -E SERVED=shim)
-	shift
-	timeout -k 5 "$LIMIT" strace -f -o "$tmp/calls" "${side[@]}" "$@" >"$tmp/said" 2>&1 </dev/null
-}
-
-# Those between the marks of count.c, by their names.
-between_marks() {
-	awk '{ name = $2; sub(/\(.*/, "", name) }
-		/close\(-1002/ { on = 0 }
-		on && name !~ /^(\+\+\+|---|<\.\.\.)/ { print name }
-		/close\(-1001/ { on = 1 }' "$tmp/calls"
-}
-
-summary() { sort "$tmp/$1" | uniq -c | awk '{ printf "%s%s %s", sep, $1, $2; sep = ", " }'; }
-
-# run SIDE LOOP ROUNDS: leaves the names of the calls in $tmp/SIDE.
-run() {
-	rm -rf "$state"
-	if ! traced "$1" "$build/count" "$2" "$3" || ! grep -q 'close(-1002' "$tmp/calls"; then
-		not_ok "the loop $2" "fails: $(said "$tmp/said")"
-		return 1
-	fi
-	between_marks >"$tmp/$1"
-}
-
-# at_most MOST LOOP ROUNDS NAME
-at_most() {
-	local made
-	run shim "$2" "$3" || return
-	made=$(wc -l <"$tmp/shim")
-	if [ "$made" -le "$1" ]; then
-		ok "$4"
-	else
-		not_ok "$4" "$made system calls in $3 rounds, not $1: $(summary shim)"
-	fi
-}
-
 # as_without LOOP ROUNDS NAME: the same calls in the same order.
 as_without() {
 	run plain "$1" "$2" && run shim "$1" "$2" || return

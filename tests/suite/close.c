@@ -158,8 +158,12 @@ Test(close, of_a_number_being_read_leaves_the_reader_with_its_object)
 Test(close_range, closes_what_is_inside_and_nothing_else)
 {
 	int fds[4];
-	for (unsigned int i = 0; i < 4; i++)
-		fds[i] = new_eventfd(i + 1, 0);
+	for (int i = 0; i < 4; i++) {
+		int fd = new_eventfd((unsigned int)i + 1, 0);
+		fds[i] = fcntl(fd, F_DUPFD, 200 + i);
+		cr_assert_eq(fds[i], 200 + i);
+		cr_assert_eq(close(fd), 0);
+	}
 	errno = ERRNO_CANARY;
 	cr_assert_eq(close_range((unsigned int)fds[1], (unsigned int)fds[2], 0), 0);
 	cr_assert_eq(errno, ERRNO_CANARY);

@@ -35,6 +35,13 @@ static void list_open(bool open[TRACKED_FDS])
 	closedir(dir);
 }
 
+int tk_lowest_free(void)
+{
+	int fd = dup(STDIN_FILENO);
+	close(fd);
+	return fd;
+}
+
 void tk_setup(void)
 {
 	list_open(open_at_setup);

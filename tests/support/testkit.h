@@ -13,6 +13,8 @@ bool tk_under_shim(void);
 /* Criterion fixtures: remember the open fds, then assert that the same ones are open.
  * Fds the shim keeps for itself (high, close-on-exec) are left out. */
 void tk_setup(void);
+/* The lowest number that is free. They are not in a row: the runner has some open. */
+int tk_lowest_free(void);
 void tk_teardown(void);
 
 /* Return once thread `tid` of this process sleeps in the kernel (state S). Fails the test after 10

@@ -1,0 +1,3 @@
+#include "core/detour.h"
+
+_Atomic uint32_t detours;

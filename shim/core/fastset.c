@@ -1,0 +1,338 @@
+#include "core/fastset.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+
+#include "core/classwatch.h"
+#include "core/config.h"
+#include "core/fastwatch.h"
+#include "core/local.h"
+#include "core/mirror.h"
+#include "core/object.h"
+#include "core/process.h"
+#include "core/setid.h"
+#include "sys/probe.h"
+
+/* What the front can tell and the kernel can take over exactly: an edge of OUT could not be. What
+ * does not fit makes the whole set the kernel's, so that all have their turns in its order. */
+static bool fits(uint32_t events)
+{
+	if (!(events & EPOLLIN) || (events & (EPOLLEXCLUSIVE | EPOLLWAKEUP)))
+		return false;
+	return !(events & EPOLLOUT) || !(events & EPOLLET);
+}
+
+/* Nobody else has the set or the object, and no FIFO is to be settled for it anyway. */
+static bool eligible(int epfd, const struct fdref *ref)
+{
+	return !setid_shared(epfd) && !classwatch_others_have(ref) &&
+	       !(atomic_load(&ref->object->watched) & CLASSES_MASK);
+}
+
+static bool enabled(void)
+{
+	return !config.slow && !config.mirror_always && !process_borrows_memory();
+}
+
+static void push_if_ready(uint32_t index)
+{
+	struct fastwatch_view view;
+
+	if (fastwatch_view(fastwatch_at(index), &view) && fastwatch_shown(index, &view))
+		fastwatch_push(index);
+}
+
+/* The kernel first: it refuses what is not to be added. */
+static bool add(int epfd, const struct fdref *ref, const struct epoll_event *event, int *err)
+{
+	struct front *front = front_of(epfd);
+	uint32_t index;
+
+	if (front && !fits(event->events))
+		fastset_ban(front);
+	if (!front || !enabled() || !fits(event->events) || !eligible(epfd, ref) ||
+		fastwatch_init() || front_hang_bell(front, epfd))
+		return false;
+	*err = classwatch_control(epfd, EPOLL_CTL_ADD, ref->fd, 0, event->data.u64);
+	if (*err)
+		return true;
+	index = fastwatch_add(ref, atomic_load(&front->set), event);
+	if (!index) {
+		classwatch_control(epfd, EPOLL_CTL_DEL, ref->fd, 0, 0);
+		return false;
+	}
+	push_if_ready(index);
+	if (atomic_load(&front->state) != FRONT_OPEN || !eligible(epfd, ref))
+		fastset_demote(index);
+	return true;
+}
+
+/* The kernel, too, tells of a watch that is modified, if it is ready. Where it is just being handed
+ * over, whoever does that registers it anew. */
+static bool modify(int epfd, uint32_t index, const struct epoll_event *event, int *err)
+{
+	struct fastwatch *watch = fastwatch_at(index);
+	struct fastwatch_view view;
+	uint32_t marks;
+
+	if (!fits(event->events)) {
+		fastset_ban_fd(epfd);
+		return false;
+	}
+	do {
+		fastwatch_view(watch, &view);
+		marks = fastwatch_events(&view) & (FASTWATCH_LIVE | FASTWATCH_MOVING);
+		if (!marks)
+			return false;
+		marks |= event->events & FASTWATCH_EVENTS;
+	} while (!fastwatch_change(watch, &view, marks, event->data.u64));
+	push_if_ready(index);
+	*err = 0;
+	return true;
+}
+
+static bool take_out(int epfd, const struct fdref *ref, uint32_t index, int *err)
+{
+	struct fastwatch *watch = fastwatch_at(index);
+	struct fastwatch_view view;
+
+	*err = classwatch_control(epfd, EPOLL_CTL_DEL, ref->fd, 0, 0);
+	do {
+		fastwatch_view(watch, &view);
+	} while (!*err && (fastwatch_events(&view) & (FASTWATCH_LIVE | FASTWATCH_MOVING)) &&
+		 !fastwatch_change(watch, &view, 0, 0));
+	return true;
+}
+
+bool fastset_ctl(
+	int epfd, int op, const struct fdref *ref, const struct epoll_event *event, int *err)
+{
+	uint32_t index;
+
+	if (op == EPOLL_CTL_ADD)
+		return add(epfd, ref, event, err);
+	index = fastwatch_find(ref, fdtable_epoll_id(epfd));
+	if (!index)
+		return false;
+	if (op == EPOLL_CTL_DEL)
+		return take_out(epfd, ref, index, err);
+	return modify(epfd, index, event, err);
+}
+
+/* What says in slot.watched that the kernel watches the object for these events. */
+static uint32_t marks_of(uint32_t events)
+{
+	uint32_t marks = 1u << CLASS_IN;
+
+	if (events & EPOLLET)
+		marks |= 1u << (CLASS_IN + WATCHED_EDGE);
+	if (events & EPOLLOUT)
+		marks |= WATCHED_OUT;
+	return marks;
+}
+
+/* The kernel tells of a watch that it is given, if its FIFO shows the level. An edge that was told
+ * already must not be told again: then the level stays down until the next write. */
+static void show_level(const struct fdref *ref, uint32_t events, bool told)
+{
+	if (!(events & EPOLLET)) {
+		mirror_watch(ref, CLASS_IN, false);
+		return;
+	}
+	if (!told) {
+		mirror_watch(ref, CLASS_IN, true);
+		return;
+	}
+	probe_fifo_edges();
+	probe_full_fifo_edges();
+	atomic_fetch_or(&ref->object->watched, WATCHED_RESTING);
+}
+
+static void register_with_kernel(const struct fdref *ref, const struct fastwatch_view *view)
+{
+	struct front *front = front_of_set(view->set);
+	uint32_t events = fastwatch_events(view) & FASTWATCH_EVENTS;
+	int epfd = front ? front_epfd(front) : -1;
+
+	if (fastwatch_events(view) & FASTWATCH_FIRED)
+		events = EPOLLONESHOT;
+	if (epfd < 0 || !fdtable_pin(ref))
+		return;
+	atomic_store(&front->foreign, 1);
+	classwatch_control(epfd, EPOLL_CTL_MOD, ref->fd, events, view->pair.data);
+	object_unpin(ref);
+}
+
+static struct fdref ref_of(uint32_t index, const struct fastwatch_view *view)
+{
+	uint32_t slot = fastwatch_slot(index);
+
+	return (struct fdref){
+		.fd = view->fd,
+		.object = slotpool_slots + slot,
+		.slot = slot,
+		.generation = view->generation,
+		.entry = fdtable_object_entry(slot, view->generation),
+	};
+}
+
+static uint32_t moved_marks(const struct fastwatch_view *view)
+{
+	return (fastwatch_events(view) & (FASTWATCH_EVENTS | FASTWATCH_FIRED)) | FASTWATCH_MOVED;
+}
+
+/* Where it is modified meanwhile, once more. */
+static void hand_over(struct fastwatch *watch, const struct fdref *ref, struct fastwatch_view *view)
+{
+	uint32_t version = mask_version(view->pair.state) + 1;
+
+	for (;;) {
+		register_with_kernel(ref, view);
+		do {
+			fastwatch_view(watch, view);
+			if (!(fastwatch_events(view) & FASTWATCH_MOVING))
+				return;
+			if (mask_version(view->pair.state) != version)
+				break;
+		} while (!fastwatch_change(watch, view, moved_marks(view), view->pair.data));
+		if (mask_version(view->pair.state) == version)
+			return;
+		version = mask_version(view->pair.state);
+	}
+}
+
+/* The marks come first: a writer that does not find the watch live any more finds them. */
+void fastset_demote(uint32_t index)
+{
+	struct fastwatch *watch = fastwatch_at(index);
+	struct fastwatch_view view;
+	struct fdref ref;
+	uint32_t marks;
+
+	do {
+		if (!fastwatch_view(watch, &view))
+			return;
+		ref = ref_of(index, &view);
+		if (slot_lives_as(ref.object, view.generation))
+			atomic_fetch_or(&ref.object->watched, marks_of(fastwatch_events(&view)));
+		marks = fastwatch_events(&view) & (FASTWATCH_EVENTS | FASTWATCH_FIRED);
+	} while (!fastwatch_change(watch, &view, marks | FASTWATCH_MOVING, view.pair.data));
+	if (!slot_lives_as(ref.object, view.generation))
+		return;
+	show_level(&ref, marks, !(fastwatch_events(&view) & FASTWATCH_LISTED));
+	hand_over(watch, &ref, &view);
+}
+
+/* It may be on its way to the kernel, or be there: whoever hands it over registers it again, or has
+ * done so. */
+void fastset_rearm(uint32_t index)
+{
+	struct fastwatch *watch = fastwatch_at(index);
+	struct fastwatch_view view;
+	struct fdref ref;
+	uint32_t marks;
+
+	do {
+		fastwatch_view(watch, &view);
+		marks = fastwatch_events(&view) & ~(FASTWATCH_LISTED | FASTWATCH_FIRED);
+		if (!(fastwatch_events(&view) & FASTWATCH_FIRED) ||
+			!(marks & (FASTWATCH_LIVE | FASTWATCH_MOVING | FASTWATCH_MOVED)))
+			return;
+	} while (!fastwatch_change(watch, &view, marks, view.pair.data));
+	if (marks & FASTWATCH_LIVE) {
+		push_if_ready(index);
+		return;
+	}
+	ref = ref_of(index, &view);
+	show_level(&ref, marks, false);
+	view.pair.state &= ~(uint64_t)FASTWATCH_FIRED;
+	if (marks & FASTWATCH_MOVED)
+		register_with_kernel(&ref, &view);
+}
+
+static void demote_where(bool (*is_it)(const struct fastwatch_view *, uint64_t), uint64_t what)
+{
+	for (uint32_t index = 1; index < fastwatch_end(); index++) {
+		struct fastwatch_view view;
+
+		if (fastwatch_view(fastwatch_at(index), &view) && is_it(&view, what))
+			fastset_demote(index);
+	}
+}
+
+static bool is_of_set(const struct fastwatch_view *view, uint64_t set)
+{
+	return view->set == set;
+}
+
+void fastset_ban(struct front *front)
+{
+	int epfd;
+
+	if (atomic_exchange(&front->state, FRONT_BANNED) == FRONT_BANNED ||
+		!atomic_load(&front->rings))
+		return;
+	demote_where(is_of_set, atomic_load(&front->set));
+	epfd = front_epfd(front);
+	if (epfd >= 0)
+		front_take_bell(front, epfd);
+}
+
+void fastset_ban_fd(int epfd)
+{
+	struct front *front = front_of(epfd);
+
+	if (front)
+		fastset_ban(front);
+}
+
+void fastset_ban_all(void)
+{
+	front_each(fastset_ban);
+}
+
+static void demote_object(const struct fdref *ref, int fd)
+{
+	if (!(atomic_load(&ref->object->watched) & WATCHED_FAST))
+		return;
+	for (unsigned i = 0; i < FASTWATCH_ROOM && fastwatch_end() > 1; i++) {
+		uint32_t index = fastwatch_index(ref->slot, i);
+		struct fastwatch_view view;
+
+		if (fastwatch_view(fastwatch_at(index), &view) &&
+			view.generation == ref->generation && (fd < 0 || view.fd == fd))
+			fastset_demote(index);
+	}
+}
+
+void fastset_share(const struct fdref *ref)
+{
+	demote_object(ref, -1);
+}
+
+/* A watch lives as long as its object has any number; but only by this one can the kernel be told
+ * anything of it. */
+void fastset_number_closing(const struct fdref *ref)
+{
+	if (atomic_load(&local_of(ref->slot)->holds) > 1)
+		demote_object(ref, ref->fd);
+}
+
+void fastset_forking(void)
+{
+	setid_forking();
+	fastset_ban_all();
+}
+
+static bool is_any(const struct fastwatch_view *view, uint64_t unused)
+{
+	(void)unused;
+	return view->set != 0;
+}
+
+/* A thread that is not here may have added some meanwhile. */
+void fastset_forked(void)
+{
+	demote_where(is_any, 0);
+	front_forked();
+}

@@ -1,0 +1,219 @@
+#include "core/front.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include "core/fastwatch.h"
+#include "core/fdtable.h"
+#include "core/internal.h"
+#include "core/setid.h"
+#include "core/stats.h"
+#include "sys/passing.h"
+#include "sys/raw.h"
+
+/* Numbers of sets come one after the other. */
+enum { FRONTS = 256 };
+
+/* What an event of a bell bears: nobody's cookie, and no likely pointer. */
+#define BELL_DATA 0xefd5b311d00be11full
+
+static struct front fronts[FRONTS];
+
+/* One above the highest front that was ever used. */
+static _Atomic uint32_t top;
+
+static struct front *place_of(uint64_t set)
+{
+	return &fronts[set % FRONTS];
+}
+
+static int open_number(uint64_t set)
+{
+	for (uint32_t fd = 0; fd < fdtable_top(); fd++) {
+		if (fdtable_epoll_id((int)fd) == set)
+			return (int)fd;
+	}
+	return -1;
+}
+
+/* Its set is closed: what is listed here may be listed elsewhere again. A thread that still waits
+ * there keeps it, and so does one that was cancelled there. */
+static bool clear(struct front *front, uint64_t set)
+{
+	uint32_t nobody = 0;
+
+	if (!atomic_compare_exchange_strong(&front->waiter, &nobody, 1))
+		return false;
+	if (atomic_compare_exchange_strong(&front->set, &set, 0))
+		fastwatch_unlist(front);
+	atomic_store(&front->waiter, 0);
+	return true;
+}
+
+void front_number_gone(uint64_t set)
+{
+	struct front *front = place_of(set);
+
+	if (set && atomic_load(&front->set) == set && open_number(set) < 0)
+		clear(front, set);
+}
+
+static void raise_top(uint32_t index)
+{
+	uint32_t seen = atomic_load(&top);
+
+	while (seen <= index && !atomic_compare_exchange_weak(&top, &seen, index + 1))
+		;
+}
+
+void front_made(int epfd)
+{
+	uint64_t set = fdtable_epoll_id(epfd);
+	struct front *front = place_of(set);
+	uint64_t old = atomic_load(&front->set);
+
+	if (!set || setid_shared(epfd) || (old && (open_number(old) >= 0 || !clear(front, old))))
+		return;
+	atomic_store(&front->state, FRONT_OPEN);
+	atomic_store(&front->foreign, 0);
+	atomic_store(&front->rings, 0);
+	atomic_store(&front->epfd, epfd);
+	front->kernel_first = false;
+	raise_top((uint32_t)(front - fronts));
+	atomic_store(&front->set, set);
+}
+
+struct front *front_of_set(uint64_t set)
+{
+	struct front *front = place_of(set);
+
+	return set && atomic_load(&front->set) == set ? front : NULL;
+}
+
+struct front *front_of(int epfd)
+{
+	struct front *front = front_of_set(fdtable_epoll_id(epfd));
+
+	return front && atomic_load(&front->state) == FRONT_OPEN ? front : NULL;
+}
+
+int front_epfd(const struct front *front)
+{
+	uint64_t set = atomic_load(&front->set);
+	int epfd = atomic_load(&front->epfd);
+
+	return fdtable_epoll_id(epfd) == set ? epfd : open_number(set);
+}
+
+/* Its number, or -errno. */
+static int make_bell(struct front *front)
+{
+	int old = atomic_load(&front->bell);
+	int fd;
+
+	if (old && fdtable_kind(old - 1) == FD_INTERNAL)
+		return old - 1;
+	fd = passing_eventfd(EFD_NONBLOCK);
+	if (fd >= 0)
+		fd = internal_adopt(fd);
+	if (fd < 0 || atomic_compare_exchange_strong(&front->bell, &old, fd + 1))
+		return fd;
+	internal_close(fd); /* another thread, or a handler, was faster */
+	return old - 1;
+}
+
+static int control_bell(int epfd, int op, int bell)
+{
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = BELL_DATA};
+
+	stats_syscall();
+	return -raw_epoll_ctl(epfd, op, bell, &event);
+}
+
+static void ring(struct front *front)
+{
+	const uint64_t one = 1;
+
+	stats_syscall();
+	raw_write(atomic_load(&front->bell) - 1, &one, sizeof(one));
+}
+
+int front_hang_bell(struct front *front, int epfd)
+{
+	int bell, err;
+
+	if (atomic_load(&front->rings))
+		return 0;
+	bell = make_bell(front);
+	if (bell < 0)
+		return -bell;
+	err = control_bell(epfd, EPOLL_CTL_ADD, bell);
+	if (err && err != EEXIST)
+		return err;
+	atomic_store(&front->rings, 1);
+	if (atomic_load(&front->waiter)) /* in the kernel, without having said so */
+		ring(front);
+	return 0;
+}
+
+void front_take_bell(struct front *front, int epfd)
+{
+	if (atomic_exchange(&front->rings, 0))
+		control_bell(epfd, EPOLL_CTL_DEL, atomic_load(&front->bell) - 1);
+}
+
+bool front_is_bell(uint64_t data)
+{
+	return data == BELL_DATA;
+}
+
+void front_ring(struct front *front)
+{
+	if (atomic_load(&front->sleeping) && atomic_exchange(&front->sleeping, 0))
+		ring(front);
+}
+
+void front_note_foreign(int epfd)
+{
+	struct front *front = front_of(epfd);
+
+	if (front && !atomic_load(&front->foreign))
+		atomic_store(&front->foreign, 1);
+}
+
+void front_each(void (*act)(struct front *front))
+{
+	for (uint32_t i = 0; i < atomic_load(&top); i++) {
+		if (atomic_load(&fronts[i].set))
+			act(&fronts[i]);
+	}
+}
+
+void front_bell_moved(int from, int to)
+{
+	for (uint32_t i = 0; i < atomic_load(&top); i++) {
+		int bell = from + 1;
+
+		atomic_compare_exchange_strong(&fronts[i].bell, &bell, to + 1);
+	}
+}
+
+static void forget(struct front *front)
+{
+	int bell = atomic_exchange(&front->bell, 0);
+
+	atomic_store(&front->state, FRONT_BANNED);
+	atomic_store(&front->rings, 0);
+	atomic_store(&front->waiter, 0);
+	if (bell)
+		internal_close(bell - 1);
+}
+
+void front_forked(void)
+{
+	for (uint32_t i = 0; i < atomic_load(&top); i++)
+		forget(&fronts[i]);
+}
