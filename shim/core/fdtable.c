@@ -19,6 +19,7 @@ _Atomic uint64_t *fdtable;
 _Atomic uint32_t fdtable_size;
 _Atomic uint32_t fdtable_borrowers;
 _Atomic uint32_t fdtable_makers;
+_Atomic bool fdtable_objects;
 
 /* One above the highest number ever noted. Raised by whoever notes one, read by scans. */
 static _Atomic uint32_t top;
@@ -63,9 +64,16 @@ void fdtable_leave(void)
 	own_pins--;
 }
 
+static void note_objects(void)
+{
+	if (!atomic_load_explicit(&fdtable_objects, memory_order_relaxed))
+		atomic_store(&fdtable_objects, true);
+}
+
 void fdtable_begin_making(void)
 {
 	own_pins++;
+	note_objects();
 	atomic_fetch_add(&fdtable_makers, 1);
 }
 
@@ -125,6 +133,7 @@ static bool note(int fd, uint64_t entry)
 
 bool fdtable_set_object(int fd, uint32_t slot, uint32_t generation)
 {
+	note_objects();
 	return note(fd, fdtable_object_entry(slot, generation));
 }
 

@@ -11,10 +11,10 @@
 #include "sys/raw.h"
 
 /* COOKIES: the word of the shared page that says whether there are any. */
-enum { COOKIES = 1, PAGE = 4096, NUMBER_BITS = 37 };
+enum { COOKIES = 1, PAGE = 4096, NUMBER_BITS = SETID_NUMBER_BITS };
 
 /* Marks the number of a set that came from elsewhere. */
-#define STRANGER (1ull << NUMBER_BITS)
+#define STRANGER SETID_STRANGER
 
 #define SPREAD 0x9e3779b97f4a7c15ull
 
@@ -28,11 +28,11 @@ static _Atomic(_Atomic uint64_t *) made;
 
 /* The numbers up to here are shared with other processes. Written by setid_forking, inherited by
  * children. */
-static _Atomic uint64_t shared_up_to;
+_Atomic uint64_t setid_shared_up_to;
 
 /* Of the sets up to this number some were passed on otherwise. Written by setid_passing, inherited
  * by children. */
-static _Atomic uint64_t passed_up_to;
+_Atomic uint64_t setid_passed_up_to;
 
 static _Atomic uint32_t forks;
 
@@ -105,8 +105,8 @@ bool setid_closed(uint64_t key)
 {
 	uint64_t number = key & (STRANGER - 1);
 
-	if ((key ^ number) != atomic_load(&family) || number <= atomic_load(&shared_up_to) ||
-		number <= atomic_load(&passed_up_to))
+	if ((key ^ number) != atomic_load(&family) || number <= atomic_load(&setid_shared_up_to) ||
+		number <= atomic_load(&setid_passed_up_to))
 		return false;
 	for (uint32_t fd = 0; fd < fdtable_top(); fd++) {
 		if (number == (fdtable_epoll_id((int)fd) & (STRANGER - 1)))
@@ -139,12 +139,12 @@ bool setid_shared(int epfd)
 {
 	uint64_t number = setid_of(epfd);
 
-	return !number || (number & STRANGER) || number <= atomic_load(&shared_up_to);
+	return !number || (number & STRANGER) || number <= atomic_load(&setid_shared_up_to);
 }
 
 void setid_passing(void)
 {
-	atomic_store(&passed_up_to, made_so_far());
+	atomic_store(&setid_passed_up_to, made_so_far());
 }
 
 void setid_share(int epfd)
@@ -163,7 +163,7 @@ void setid_share(int epfd)
 void setid_forking(void)
 {
 	atomic_fetch_add(&forks, 1);
-	atomic_store(&shared_up_to, made_so_far());
+	atomic_store(&setid_shared_up_to, made_so_far());
 }
 
 uint32_t setid_forks(void)
