@@ -4,11 +4,11 @@
  *     ordinary LIBRARY [PAIRS]
  *
  * Each of the two children does a round of each work when it is told to, and says how long it took.
- * The figures are medians over the rounds; the ratio is the median of the rounds' own ratios. Once
- * for a program without eventfds, once for one that has some, and watches one. */
+ * The figures are medians over the rounds; the ratio is the median of the rounds' own ratios. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -182,12 +182,22 @@ static void set_up(bool eventfds)
 		make_eventfds();
 }
 
+static void *sleep_on(void *unused)
+{
+	for (;;)
+		pause();
+	return unused;
+}
+
 /* A child: each byte it reads is the work to do. */
-static int serve(bool eventfds)
+static int serve(const char *way)
 {
 	unsigned char number;
+	pthread_t thread;
 
-	set_up(eventfds);
+	set_up(!strstr(way, "without"));
+	if (strstr(way, "two threads") && pthread_create(&thread, NULL, sleep_on, NULL))
+		return 1;
 	while (read(STDIN_FILENO, &number, 1) == 1) {
 		double start = now(), taken;
 
@@ -330,20 +340,27 @@ static void stay_on_one_processor(void)
 	sched_setaffinity(0, sizeof(set), &set);
 }
 
+static const char *const ways[] = {
+	"without eventfds",
+	"with eventfds, one of them watched",
+	"of two threads, without eventfds",
+	"of two threads, with eventfds",
+};
+
 int main(int argc, char **argv)
 {
 	int pairs = argc > 2 ? atoi(argv[2]) : 20;
 
 	if (argc == 3 && !strcmp(argv[1], "--serve"))
-		return serve(!strcmp(argv[2], "eventfds"));
+		return serve(argv[2]);
 	if (argc < 2 || pairs < 1) {
 		fprintf(stderr, "usage: ordinary LIBRARY [PAIRS]\n");
 		return 2;
 	}
 	stay_on_one_processor();
-	printf("a program without eventfds\n");
-	compare_all("/proc/self/exe", argv[1], "none", pairs);
-	printf("a program with %d eventfds, one of them watched\n", EVENTFDS);
-	compare_all("/proc/self/exe", argv[1], "eventfds", pairs);
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		printf("a program %s\n", ways[i]);
+		compare_all("/proc/self/exe", argv[1], ways[i], pairs);
+	}
 	return 0;
 }
