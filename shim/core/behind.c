@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "core/adopt.h"
+#include "core/fastset.h"
 #include "core/handover.h"
 #include "core/internal.h"
 #include "core/object.h"
@@ -20,6 +21,9 @@ void behind_closing(struct behind_close *close, int fd)
 	if (fdtable_foreign(fd))
 		return;
 	internal_move_away(fd);
+	if (object_is(&number, &close->ref))
+		fastset_number_closing(&close->ref);
+	number = fd;
 	fdtable_begin_replace(fd);
 	close->fake = object_is(&number, &close->ref);
 	close->entry = fdtable_entry(fd);

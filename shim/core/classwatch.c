@@ -205,7 +205,7 @@ void classwatch_share(int epfd)
 		cookie = watch_find(ref.object, set, fd, &watch);
 		if (cookie && slot_is_mask(ref.object))
 			maskwatch_share(epfd, &ref, &watch, cookie);
-		else if (cookie)
+		else if (cookie && !watch.own)
 			demote(epfd, &ref, &watch, cookie);
 	}
 }

@@ -106,7 +106,7 @@ static bool mirrored(const struct change *change)
 	uint32_t marks = wanted_marks(change);
 	uint32_t watched = atomic_load(&slot->watched);
 
-	if ((watched & WATCHED_RESTING) && slot_shows(slot, CLASS_IN) &&
+	if ((watched & WATCHED_COUNTED) && slot_shows(slot, CLASS_IN) &&
 		!level_landed(slot, CLASS_IN))
 		return false;
 	return (watched & marks) == marks;
@@ -210,6 +210,7 @@ static bool translate(int epfd, struct epoll_event *event)
 {
 	struct watch watch;
 	struct slot *slot;
+	uint32_t edges;
 
 	switch (watch_of(event->data.u64, &watch)) {
 	case WATCH_NONE:
@@ -227,12 +228,15 @@ static bool translate(int epfd, struct epoll_event *event)
 	}
 	if (slot_is_mask(slot))
 		return report_mask(epfd, event, &watch);
+	edges = atomic_load(&slot->edges);
 	event->events = current_events(&watch, slot);
 	if (!event->events) {
 		if (watch.events & EPOLLONESHOT) /* the kernel has disarmed it for nothing */
 			classwatch_rearm(epfd, &watch, event->data.u64);
 		return false;
 	}
+	if (watch.own && watch_tell(event->data.u64, edges))
+		return false;
 	if (watch.events & EPOLLONESHOT)
 		watch_fire(event->data.u64);
 	event->data.u64 = watch.data;

@@ -11,6 +11,7 @@
 #include "core/object.h"
 #include "core/process.h"
 #include "core/setid.h"
+#include "core/watch.h"
 #include "sys/probe.h"
 
 /* What the front can tell and the kernel can take over exactly: an edge of OUT could not be. What
@@ -19,7 +20,7 @@ static bool fits(uint32_t events)
 {
 	if (!(events & EPOLLIN) || (events & (EPOLLEXCLUSIVE | EPOLLWAKEUP)))
 		return false;
-	return !(events & EPOLLOUT) || !(events & EPOLLET);
+	return !(events & EPOLLET) || !(events & (EPOLLOUT | EPOLLONESHOT));
 }
 
 /* Nobody else has the set or the object, and no FIFO is to be settled for it anyway. */
@@ -31,7 +32,7 @@ static bool eligible(int epfd, const struct fdref *ref)
 
 static bool enabled(void)
 {
-	return !config.slow && !config.mirror_always && !process_borrows_memory();
+	return !config.slow && !config.mirror_always && !fdtable_doubtful();
 }
 
 static void push_if_ready(uint32_t index)
@@ -42,24 +43,74 @@ static void push_if_ready(uint32_t index)
 		fastwatch_push(index);
 }
 
+static bool is_edge(const struct fastwatch_view *view)
+{
+	return fastwatch_events(view) & EPOLLET;
+}
+
+/* What the kernel and the front have for the user's data: of an edge-triggered watch its cookie, by
+ * which both know what it has told of. */
+static int disguise(int epfd, const struct fdref *ref, struct epoll_event *event)
+{
+	struct watch watch = {
+		.set = setid_key(epfd),
+		.data = event->data.u64,
+		.slot = ref->slot,
+		.generation = ref->generation,
+		.events = event->events,
+		.fd = ref->fd,
+		.own = true,
+		.class_fd = -1,
+	};
+	uint64_t cookie;
+	int err;
+
+	if (!(event->events & EPOLLET))
+		return 0;
+	setid_note_cookie();
+	atomic_fetch_or(&ref->object->watched, WATCHED_COUNTED);
+	err = watch_add(ref->object, &watch, &cookie);
+	if (!err)
+		event->data.u64 = cookie;
+	return err;
+}
+
+static void drop_cookie(bool edge, uint64_t data)
+{
+	if (edge)
+		watch_remove(data);
+}
+
 /* The kernel first: it refuses what is not to be added. */
+static uint32_t add_both(struct front *front, int epfd, const struct fdref *ref,
+	const struct epoll_event *event, int *err)
+{
+	uint32_t index;
+
+	*err = classwatch_control(epfd, EPOLL_CTL_ADD, ref->fd, 0, event->data.u64);
+	if (*err)
+		return 0;
+	index = fastwatch_add(ref, atomic_load(&front->set), event);
+	if (!index)
+		classwatch_control(epfd, EPOLL_CTL_DEL, ref->fd, 0, 0);
+	return index;
+}
+
 static bool add(int epfd, const struct fdref *ref, const struct epoll_event *event, int *err)
 {
 	struct front *front = front_of(epfd);
+	struct epoll_event own = *event;
 	uint32_t index;
 
 	if (front && !fits(event->events))
 		fastset_ban(front);
 	if (!front || !enabled() || !fits(event->events) || !eligible(epfd, ref) ||
-		fastwatch_init() || front_hang_bell(front, epfd))
+		fastwatch_init() || front_hang_bell(front, epfd) || disguise(epfd, ref, &own))
 		return false;
-	*err = classwatch_control(epfd, EPOLL_CTL_ADD, ref->fd, 0, event->data.u64);
-	if (*err)
-		return true;
-	index = fastwatch_add(ref, atomic_load(&front->set), event);
+	index = add_both(front, epfd, ref, &own, err);
 	if (!index) {
-		classwatch_control(epfd, EPOLL_CTL_DEL, ref->fd, 0, 0);
-		return false;
+		drop_cookie(event->events & EPOLLET, own.data.u64);
+		return *err != 0;
 	}
 	push_if_ready(index);
 	if (atomic_load(&front->state) != FRONT_OPEN || !eligible(epfd, ref))
@@ -69,23 +120,28 @@ static bool add(int epfd, const struct fdref *ref, const struct epoll_event *eve
 
 /* The kernel, too, tells of a watch that is modified, if it is ready. Where it is just being handed
  * over, whoever does that registers it anew. */
-static bool modify(int epfd, uint32_t index, const struct epoll_event *event, int *err)
+static bool modify(int epfd, const struct fdref *ref, uint32_t index,
+	const struct epoll_event *event, int *err)
 {
 	struct fastwatch *watch = fastwatch_at(index);
+	struct epoll_event own = *event;
 	struct fastwatch_view view;
 	uint32_t marks;
 
-	if (!fits(event->events)) {
+	if (!fits(event->events) || disguise(epfd, ref, &own)) {
 		fastset_ban_fd(epfd);
 		return false;
 	}
 	do {
 		fastwatch_view(watch, &view);
 		marks = fastwatch_events(&view) & (FASTWATCH_LIVE | FASTWATCH_MOVING);
-		if (!marks)
+		if (!marks) {
+			drop_cookie(event->events & EPOLLET, own.data.u64);
 			return false;
+		}
 		marks |= event->events & FASTWATCH_EVENTS;
-	} while (!fastwatch_change(watch, &view, marks, event->data.u64));
+	} while (!fastwatch_change(watch, &view, marks, own.data.u64));
+	drop_cookie(is_edge(&view), view.pair.data);
 	push_if_ready(index);
 	*err = 0;
 	return true;
@@ -97,10 +153,14 @@ static bool take_out(int epfd, const struct fdref *ref, uint32_t index, int *err
 	struct fastwatch_view view;
 
 	*err = classwatch_control(epfd, EPOLL_CTL_DEL, ref->fd, 0, 0);
+	if (*err)
+		return true;
 	do {
 		fastwatch_view(watch, &view);
-	} while (!*err && (fastwatch_events(&view) & (FASTWATCH_LIVE | FASTWATCH_MOVING)) &&
-		 !fastwatch_change(watch, &view, 0, 0));
+		if (!(fastwatch_events(&view) & (FASTWATCH_LIVE | FASTWATCH_MOVING)))
+			return true;
+	} while (!fastwatch_change(watch, &view, 0, 0));
+	drop_cookie(is_edge(&view), view.pair.data);
 	return true;
 }
 
@@ -116,7 +176,7 @@ bool fastset_ctl(
 		return false;
 	if (op == EPOLL_CTL_DEL)
 		return take_out(epfd, ref, index, err);
-	return modify(epfd, index, event, err);
+	return modify(epfd, ref, index, event, err);
 }
 
 /* What says in slot.watched that the kernel watches the object for these events. */
@@ -145,7 +205,7 @@ static void show_level(const struct fdref *ref, uint32_t events, bool told)
 	}
 	probe_fifo_edges();
 	probe_full_fifo_edges();
-	atomic_fetch_or(&ref->object->watched, WATCHED_RESTING);
+	atomic_fetch_or(&ref->object->watched, WATCHED_COUNTED);
 }
 
 static void register_with_kernel(const struct fdref *ref, const struct fastwatch_view *view)
@@ -223,33 +283,6 @@ void fastset_demote(uint32_t index)
 	hand_over(watch, &ref, &view);
 }
 
-/* It may be on its way to the kernel, or be there: whoever hands it over registers it again, or has
- * done so. */
-void fastset_rearm(uint32_t index)
-{
-	struct fastwatch *watch = fastwatch_at(index);
-	struct fastwatch_view view;
-	struct fdref ref;
-	uint32_t marks;
-
-	do {
-		fastwatch_view(watch, &view);
-		marks = fastwatch_events(&view) & ~(FASTWATCH_LISTED | FASTWATCH_FIRED);
-		if (!(fastwatch_events(&view) & FASTWATCH_FIRED) ||
-			!(marks & (FASTWATCH_LIVE | FASTWATCH_MOVING | FASTWATCH_MOVED)))
-			return;
-	} while (!fastwatch_change(watch, &view, marks, view.pair.data));
-	if (marks & FASTWATCH_LIVE) {
-		push_if_ready(index);
-		return;
-	}
-	ref = ref_of(index, &view);
-	show_level(&ref, marks, false);
-	view.pair.state &= ~(uint64_t)FASTWATCH_FIRED;
-	if (marks & FASTWATCH_MOVED)
-		register_with_kernel(&ref, &view);
-}
-
 static void demote_where(bool (*is_it)(const struct fastwatch_view *, uint64_t), uint64_t what)
 {
 	for (uint32_t index = 1; index < fastwatch_end(); index++) {
@@ -265,6 +298,23 @@ static bool is_of_set(const struct fastwatch_view *view, uint64_t set)
 	return view->set == set;
 }
 
+/* Those that are listed, in their order, which the kernel goes on with. Where a thread waits at the
+ * front the list is that thread's. */
+static void demote_listed(struct front *front)
+{
+	uint32_t nobody = 0;
+	uint32_t index;
+
+	if (!atomic_compare_exchange_strong(&front->waiter, &nobody, 1))
+		return;
+	fastwatch_gather(front);
+	while ((index = fastwatch_take_first(front))) {
+		fastset_demote(index);
+		fastwatch_take_off_for_good(index);
+	}
+	atomic_store(&front->waiter, 0);
+}
+
 void fastset_ban(struct front *front)
 {
 	int epfd;
@@ -272,6 +322,7 @@ void fastset_ban(struct front *front)
 	if (atomic_exchange(&front->state, FRONT_BANNED) == FRONT_BANNED ||
 		!atomic_load(&front->rings))
 		return;
+	demote_listed(front);
 	demote_where(is_of_set, atomic_load(&front->set));
 	epfd = front_epfd(front);
 	if (epfd >= 0)

@@ -16,9 +16,6 @@
 bool fastset_ctl(
 	int epfd, int op, const struct fdref *ref, const struct epoll_event *event, int *err);
 
-/* An edge-triggered one-shot watch that was marked as fired has told nothing after all. */
-void fastset_rearm(uint32_t index);
-
 /* The watch is the kernel's from now on; no event is lost, and no edge told twice. */
 void fastset_demote(uint32_t index);
 

@@ -8,9 +8,11 @@
 
 #include "core/fastset.h"
 #include "core/fastwatch.h"
+#include "core/slotpool.h"
 #include "core/stats.h"
 #include "core/timeout.h"
 #include "core/usermem.h"
+#include "core/watch.h"
 
 enum { NSEC_PER_SEC = 1000000000 };
 
@@ -36,13 +38,17 @@ static void see(uint32_t index, uint64_t set, struct sight *sight)
 }
 
 /* An edge that was taken off the list is this thread's to tell, even where the watch has been
- * demoted since: its demoter knows that it is told. With ONESHOT it must not be told twice either.
- */
+ * demoted since; unless it has been told from there. */
 static uint32_t tell_edge(uint32_t index, struct sight *sight)
 {
+	uint64_t cookie = sight->view.pair.data;
+	uint32_t edges = atomic_load(&slotpool_slots[fastwatch_slot(index)].edges);
+	struct watch watch;
+
 	sight->events = fastwatch_shown(index, &sight->view);
-	if (!sight->events && (fastwatch_events(&sight->view) & EPOLLONESHOT))
-		fastset_rearm(index);
+	if (!sight->events || watch_of(cookie, &watch) != WATCH_LIVE || watch_tell(cookie, edges))
+		return 0;
+	sight->view.pair.data = watch.data;
 	return sight->events;
 }
 
@@ -82,8 +88,7 @@ static uint32_t look_at_first(struct front *front, struct sight *sight)
 			return sight->events;
 		}
 		marks = fastwatch_events(&sight->view) & (EPOLLET | EPOLLONESHOT);
-	} while (!fastwatch_take_off(index, &sight->view,
-		sight->armed && marks == (EPOLLET | EPOLLONESHOT) ? FASTWATCH_FIRED : 0));
+	} while (!fastwatch_take_off(index, &sight->view, 0));
 	if (!sight->armed)
 		return 0;
 	if (marks & EPOLLET)
@@ -248,6 +253,8 @@ bool fastwait(struct front *front, struct epoll_call *call, struct timespec *lef
 	bool done;
 
 	if (is_bad(call) || (!atomic_load(&front->rings) && is_now(call->timeout)))
+		return false;
+	if (fdtable_doubtful() && !front_is_here(front, call->epfd))
 		return false;
 	if (!atomic_compare_exchange_strong(&front->waiter, &nobody, 1)) {
 		fastset_ban(front);

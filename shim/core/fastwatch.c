@@ -4,6 +4,7 @@
 
 #include "core/local.h"
 #include "core/slotpool.h"
+#include "core/watch.h"
 #include "sys/raw.h"
 #include "sys/sparse.h"
 
@@ -114,7 +115,11 @@ static bool claim(struct fastwatch *watch, const struct fdref *ref, uint64_t set
 		return false;
 	if ((state & busy) && view.generation == ref->generation && front_of_set(view.set))
 		return false;
-	return fastwatch_change(watch, &view, FASTWATCH_CLAIMED, 0);
+	if (!fastwatch_change(watch, &view, FASTWATCH_CLAIMED, 0))
+		return false;
+	if ((state & busy) && (state & EPOLLET))
+		watch_remove(view.pair.data);
+	return true;
 }
 
 static void publish(struct fastwatch *watch, const struct fdref *ref, uint64_t set,
@@ -131,11 +136,40 @@ static void publish(struct fastwatch *watch, const struct fdref *ref, uint64_t s
 		(event->events & FASTWATCH_EVENTS) | FASTWATCH_LIVE, event->data.u64));
 }
 
+/* The kernel takes a watch off its list when it is removed: one that is added again goes to the
+ * end. */
+static void take_off_dead(uint64_t set)
+{
+	struct front *front = front_of_set(set);
+	uint32_t nobody = 0;
+
+	if (!front || !atomic_compare_exchange_strong(&front->waiter, &nobody, 1))
+		return;
+	fastwatch_gather(front);
+	for (uint32_t left = front->length; left; left--) {
+		uint32_t index = fastwatch_take_first(front);
+		struct fastwatch_view view;
+
+		if (fastwatch_view(fastwatch_at(index), &view))
+			fastwatch_put_last(front, index);
+		else
+			fastwatch_take_off_for_good(index);
+	}
+	atomic_store(&front->waiter, 0);
+}
+
+static bool is_listed(uint32_t index)
+{
+	return mask_events(atomic_load(&fastwatch_at(index)->cell.state)) & FASTWATCH_LISTED;
+}
+
 uint32_t fastwatch_add(const struct fdref *ref, uint64_t set, const struct epoll_event *event)
 {
 	for (unsigned i = 0; i < FASTWATCH_ROOM; i++) {
 		uint32_t index = fastwatch_index(ref->slot, i);
 
+		if (is_listed(index))
+			take_off_dead(set);
 		if (!claim(fastwatch_at(index), ref, set))
 			continue;
 		raise_end(ref->slot);
@@ -178,12 +212,15 @@ uint32_t fastwatch_push(uint32_t index)
 	return mask_events(state);
 }
 
-/* A watch that was told of the write passes that on when it is demoted: the marks that this sets
- * meanwhile are not for this write. One that was not told had them set before. */
+/* Each write is one edge, whichever ways the watches hear of it. A watch that was told of the write
+ * passes that on when it is demoted: the marks that this sets meanwhile are not for this write. One
+ * that was not told had them set before. */
 uint32_t fastwatch_written(uint32_t slot, uint32_t watched)
 {
 	uint32_t marks = 0;
 
+	if (watched & WATCHED_COUNTED)
+		atomic_fetch_add(&slotpool_slots[slot].edges, 1);
 	for (unsigned i = 0; i < FASTWATCH_ROOM && atomic_load(&watches); i++)
 		marks |= fastwatch_push(fastwatch_index(slot, i));
 	if (marks & (FASTWATCH_MOVING | FASTWATCH_MOVED))
@@ -276,15 +313,20 @@ void fastwatch_gather(struct front *front)
 	}
 }
 
-void fastwatch_unlist(struct front *front)
+void fastwatch_take_off_for_good(uint32_t index)
 {
 	struct fastwatch_view view;
+
+	do {
+		fastwatch_view(fastwatch_at(index), &view);
+	} while (!fastwatch_take_off(index, &view, 0));
+}
+
+void fastwatch_unlist(struct front *front)
+{
 	uint32_t index;
 
 	fastwatch_gather(front);
-	while ((index = fastwatch_take_first(front))) {
-		do {
-			fastwatch_view(fastwatch_at(index), &view);
-		} while (!fastwatch_take_off(index, &view, 0));
-	}
+	while ((index = fastwatch_take_first(front)))
+		fastwatch_take_off_for_good(index);
 }

@@ -24,7 +24,8 @@ enum { FASTWATCH_ROOM = 2 };
 #define FASTWATCH_EVENTS ((uint32_t)(EPOLLIN | EPOLLOUT | EPOLLET | EPOLLONESHOT))
 
 struct fastwatch {
-	/* Version, events and marks; the user's data. Both are swapped by whoever adds, modifies,
+	/* Version, events and marks; the user's data, or of an edge-triggered watch the cookie of
+	 * watch.h that knows what it has told of. Both are swapped by whoever adds, modifies,
 	 * removes or demotes the watch. The marks alone are moved by writers, who set LISTED by
 	 * compare-and-swap while the watch lives, and then push it; and by the waiter, which clears
 	 * LISTED, and looks at the object after that. */
@@ -97,7 +98,8 @@ void fastwatch_put_last(struct front *front, uint32_t index);
 bool fastwatch_take_off(uint32_t index, struct fastwatch_view *view, uint32_t marks);
 bool fastwatch_list_again(uint32_t index, struct fastwatch_view *view);
 bool fastwatch_mark_fired(uint32_t index, struct fastwatch_view *view);
-/* All are off. */
+/* It is off, whatever it is; all are. */
+void fastwatch_take_off_for_good(uint32_t index);
 void fastwatch_unlist(struct front *front);
 
 #endif

@@ -116,11 +116,12 @@ static void begin(struct replacement *r)
 	int number = r->to;
 
 	internal_move_away(r->to);
+	if (object_is(&number, &r->target))
+		fastset_number_closing(&r->target);
+	number = r->to;
 	for (int tries = 0; tries < ANNOUNCEMENTS; tries++) {
 		if (fdtable_begin_replace_within(r->to, r->rounds)) {
 			r->replaces = object_is(&number, &r->target);
-			if (r->replaces)
-				fastset_number_closing(&r->target);
 			return;
 		}
 		r->announced = announce(r);

@@ -165,6 +165,16 @@ void front_take_bell(struct front *front, int epfd)
 		control_bell(epfd, EPOLL_CTL_DEL, atomic_load(&front->bell) - 1);
 }
 
+bool front_is_here(const struct front *front, int epfd)
+{
+	int bell = atomic_load(&front->bell) - 1;
+	int err = bell < 0 ? EBADF : control_bell(epfd, EPOLL_CTL_ADD, bell);
+
+	if (!err)
+		control_bell(epfd, EPOLL_CTL_DEL, bell);
+	return err == EEXIST;
+}
+
 bool front_is_bell(uint64_t data)
 {
 	return data == BELL_DATA;

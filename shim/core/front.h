@@ -61,6 +61,9 @@ int front_epfd(const struct front *front);
 int front_hang_bell(struct front *front, int epfd);
 void front_take_bell(struct front *front, int epfd);
 
+/* Whether the number is the front's set to the kernel too, which it may not be to a vfork child. */
+bool front_is_here(const struct front *front, int epfd);
+
 /* What the kernel gives for the bell. */
 bool front_is_bell(uint64_t data);
 

@@ -104,7 +104,7 @@ int mirror_watch(const struct fdref *ref, unsigned class, bool edge)
 
 void mirror_show(const struct fdref *ref)
 {
-	if (!(atomic_load(&ref->object->watched) & WATCHED_RESTING))
+	if (!(atomic_load(&ref->object->watched) & WATCHED_COUNTED))
 		mirror_watch(ref, CLASS_IN, false);
 }
 
@@ -196,7 +196,7 @@ struct change {
 /* A level that rests is raised by the next write only. */
 static bool is_due(const struct fdref *ref, unsigned class, const struct change *change)
 {
-	bool rests = (change->watched & WATCHED_RESTING) && change->raised == EPOLLOUT;
+	bool rests = (change->watched & WATCHED_COUNTED) && change->raised == EPOLLOUT;
 
 	return (!level_landed(ref->object, class) && !rests) || at_limit(change->step.after);
 }

@@ -57,10 +57,11 @@ enum { WATCHED_EDGE = CLASS_COUNT, CLASSES_MASK = 0x3fe };
 /* slot.watched: the levels of a mask may not be stale */
 #define WATCHED_EAGERLY (1u << 22)
 
-/* slot.watched: a process has fast watches of the object, or had; and one of those that the kernel
- * got told its edge before: a level that is down stays so until the next write */
+/* slot.watched: a process has fast watches of the object, or had; and some of them are
+ * edge-triggered: writes are counted, and a level that is down stays so until the next one, as the
+ * edge may have been told */
 #define WATCHED_FAST (1u << 23)
-#define WATCHED_RESTING (1u << 24)
+#define WATCHED_COUNTED (1u << 24)
 
 struct slot {
 	union {
@@ -114,6 +115,9 @@ struct slot {
 	/* Of a mask: events that its own FIFO's level tells of for as long as the object lives.
 	 * Bits are set by watchers before they look; read by whoever writes the mask. */
 	_Atomic uint32_t wanted;
+	/* Writes to a counter with WATCHED_COUNTED, by which a watch knows an edge that it has told
+	 * of. Moved by each writer after it moved the counter, before it tells anybody. */
+	_Atomic uint32_t edges;
 } __attribute__((aligned(64)));
 
 _Static_assert(sizeof(struct slot) == 128, "a slot is two cache lines");

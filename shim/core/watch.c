@@ -188,7 +188,8 @@ static bool make_sound(struct watch *watch)
 
 	if (fdtable_kind(watch->class_fd) != FD_INTERNAL)
 		watch->class_fd = -1;
-	return slot && (slot_is_mask(slot) || slot_class(slot, watch->events) > CLASS_IN);
+	return slot &&
+	       (watch->own || slot_is_mask(slot) || slot_class(slot, watch->events) > CLASS_IN);
 }
 
 enum watch_lookup watch_of(uint64_t cookie, struct watch *watch)

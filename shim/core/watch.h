@@ -18,7 +18,7 @@ struct watch {
 	uint32_t generation;
 	uint32_t events; /* the user's interest and flags */
 	int fd;		 /* the number it was registered under */
-	bool own;	 /* of a mask: the kernel watches the object's own FIFO, as fd */
+	bool own;	 /* the kernel watches the object's own FIFO, as fd */
 	int class_fd;	 /* what the kernel watches; -1 where that is no fd of the library's */
 	uint32_t maker; /* the mark of the process that added it, see process.h; set by watch_add */
 };
@@ -54,8 +54,8 @@ enum watch_lookup watch_of(uint64_t cookie, struct watch *watch);
 bool watch_fire(uint64_t cookie);
 bool watch_fired(uint64_t cookie);
 
-/* An edge-triggered watch of a mask tells of the write that made `version`; whether it had before.
- */
+/* An edge-triggered watch tells of the write that made `version`, or edge, of its object; whether
+ * it had before. */
 bool watch_tell(uint64_t cookie, uint32_t version);
 
 /* The kernel tells edges only of this watch of a mask, whatever the user's mode. */

@@ -49,6 +49,8 @@ static int clone_borrower(int (*fn)(void *), void *stack, int flags, void *arg, 
 {
 	int pid;
 
+	if (!(flags & CLONE_VFORK))
+		fastset_ban_all();
 	atomic_fetch_add(&fdtable_borrowers, 1);
 	pid = real()->clone(fn, stack, flags, arg, more[0], more[1], more[2]);
 	if (pid < 0 || (flags & CLONE_VFORK))
@@ -100,8 +102,11 @@ int daemon(int nochdir, int noclose)
 /* A thread that is not alone gets numbers of its own. */
 int unshare(int flags)
 {
-	int ret = real()->unshare(flags);
+	int ret;
 
+	if (flags & CLONE_FILES)
+		fastset_ban_all();
+	ret = real()->unshare(flags);
 	if (!ret && (flags & CLONE_FILES) && !alone())
 		process_own_numbers();
 	return ret;
