@@ -134,6 +134,10 @@ $(B)/bench/figures: $(B)/obj/bench/figures.o
 	@mkdir -p $(@D)
 	$(CC) -o $@ $^ $(LIBS)
 
+$(B)/bench/ordinary: $(B)/obj/bench/ordinary.o
+	@mkdir -p $(@D)
+	$(CC) -o $@ $^ $(LIBS)
+
 $(B)/bench/vpoll: $(B)/obj/bench/vpoll.o
 	@mkdir -p $(@D)
 	$(CC) -o $@ $^ -lvpoll $(LIBS)
