@@ -21,9 +21,12 @@ TESTFLAGS := -std=gnu11 -D_GNU_SOURCE= -O1 -g -Wall -Wextra -Itests/support -Iin
 SANFLAGS := -fsanitize=address,undefined -Wno-maybe-uninitialized -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 LIBS := -ldl -pthread
 DEPS := -MMD -MP
+# Few segments and few symbols to bind: every program pays for them when it starts.
+LINKSHIM := -shared -Wl,--no-undefined -Wl,-z,now -Wl,-z,noseparate-code -Wl,-Bsymbolic-functions -Wl,-soname,libefdshim.so
 
 objects = $(patsubst %.c,$(1)/obj/%.o,$(wildcard $(2)))
-CORE := shim/core/*.c shim/sys/*.c
+# sys first: what runs when a program starts is then in few pages.
+CORE := shim/sys/*.c shim/core/*.c
 SHIM := $(CORE) shim/interpose/*.c
 SUITES := $(patsubst tests/%.c,%,$(wildcard tests/suite/*.c))
 MASKS := $(patsubst tests/%.c,%,$(wildcard tests/mask/*.c))
@@ -33,7 +36,7 @@ UNITS := $(patsubst tests/%.c,%,$(wildcard tests/unit/*.c))
 all: $(B)/libefdshim.so $(B)/efdshim
 
 $(B)/libefdshim.so: $(call objects,$(B),$(SHIM)) $(B)/obj/shim/interpose/vfork.o
-	$(CC) -shared -Wl,--no-undefined -Wl,-z,now -Wl,-soname,libefdshim.so $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(CC) $(LINKSHIM) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(B)/efdshim: $(call objects,$(B),shim/cli/*.c $(CORE))
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -105,7 +108,7 @@ $(B)/tests/crash: $(call objects,$(B),tests/crash/*.c) $(B)/obj/tests/support/sh
 	$(CC) -o $@ $^ $(LIBS)
 
 $(B)/crash/libefdshim.so: $(call objects,$(B)/crash,$(SHIM)) $(B)/crash/obj/shim/interpose/vfork.o
-	$(CC) -shared -Wl,--no-undefined -Wl,-z,now -Wl,-soname,libefdshim.so $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(CC) $(LINKSHIM) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(B)/tests/maskfs: $(B)/obj/tests/maskfs/main.o
 	@mkdir -p $(@D)
@@ -128,6 +131,10 @@ $(B)/tests/programs/msgsock_echo: $(patsubst %,$(B)/obj/tests/programs/%.o,msgso
 	$(CC) -o $@ $^ $(LIBS)
 
 $(B)/bench/figures: $(B)/obj/bench/figures.o
+	@mkdir -p $(@D)
+	$(CC) -o $@ $^ $(LIBS)
+
+$(B)/bench/ordinary: $(B)/obj/bench/ordinary.o
 	@mkdir -p $(@D)
 	$(CC) -o $@ $^ $(LIBS)
 

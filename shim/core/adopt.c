@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 
 #include "core/mirror.h"
 #include "core/object.h"
@@ -17,10 +18,13 @@
 #include "core/fifo.h"
 #include "core/store.h"
 #include "core/text.h"
+#include "sys/numbers.h"
 #include "sys/passing.h"
 #include "sys/raw.h"
 
 enum { LINK_BYTES = 512, LIST_BYTES = 2048, WITHOUT_PROC = 1024 };
+
+#define PIPEFS_MAGIC 0x50495045
 
 /* What getdents64 fills in. */
 struct listed {
@@ -63,19 +67,31 @@ static bool locate(int fd, const struct stat *st, uint32_t *slot, unsigned *clas
 	return found >= 0;
 }
 
-/* What FIFO of the store is open as fd: the living object, and of which class. */
-static bool identify(int fd, struct fdref *ref, unsigned *class)
+static bool file_of(int fd, struct stat *st)
 {
-	struct stat st;
+	return fd >= 0 && !raw_syscall3(SYS_fstat, fd, (long)st, 0);
+}
+
+/* Those are told without a look into /proc, which costs as much as ten other calls. */
+static bool is_anonymous_pipe(int fd)
+{
+	struct statfs fs;
+
+	return !raw_syscall3(SYS_fstatfs, fd, (long)&fs, 0) && fs.f_type == PIPEFS_MAGIC;
+}
+
+/* What FIFO of the store is open as fd: the living object, and of which class. */
+static bool identify(int fd, const struct stat *st, struct fdref *ref, unsigned *class)
+{
 	uint32_t slot;
 
-	if (fd < 0 || raw_syscall3(SYS_fstat, fd, (long)&st, 0) || !S_ISFIFO(st.st_mode))
+	if (!S_ISFIFO(st->st_mode) || !st->st_nlink || is_anonymous_pipe(fd))
 		return false;
 	config_load(); /* the library's constructor may not have run */
-	if (!st.st_nlink || !locate(fd, &st, &slot, class))
+	if (!locate(fd, st, &slot, class))
 		return false;
 	*ref = (struct fdref){.fd = fd, .slot = slot, .object = slotpool_slot(slot)};
-	if (!ref->object || (*class == CLASS_IN && atomic_load(&ref->object->inode) != st.st_ino))
+	if (!ref->object || (*class == CLASS_IN && atomic_load(&ref->object->inode) != st->st_ino))
 		return false;
 	ref->generation = slot_generation(atomic_load(&ref->object->life));
 	return slot_lives_as(ref->object, ref->generation);
@@ -83,18 +99,19 @@ static bool identify(int fd, struct fdref *ref, unsigned *class)
 
 bool adopt_identify(int fd, struct fdref *ref)
 {
+	struct stat st;
 	unsigned class;
 
-	return identify(fd, ref, &class) && class == CLASS_IN;
+	return file_of(fd, &st) && identify(fd, &st, ref, &class) && class == CLASS_IN;
 }
 
 /* Others have it too, who may not know the shim: they shall see its level. */
-static void take_in(int fd)
+static void take_in(int fd, const struct stat *st)
 {
 	struct fdref ref;
 	unsigned class;
 
-	if (!identify(fd, &ref, &class))
+	if (!identify(fd, st, &ref, &class))
 		return;
 	if (class == CLASS_IN && fdtable_kind(fd) == FD_OBJECT)
 		return; /* made before the library's constructor ran */
@@ -104,14 +121,12 @@ static void take_in(int fd)
 		mirror_show(&ref);
 }
 
-static bool is_set(int fd)
+static bool is_set(int fd, const struct stat *st)
 {
 	static const char set[] = "anon_inode:[eventpoll]";
 	char target[LINK_BYTES];
-	struct stat st;
 
-	return !raw_syscall3(SYS_fstat, fd, (long)&st, 0) && !(st.st_mode & S_IFMT) &&
-	       link_of(fd, target) > 0 && !strcmp(target, set);
+	return !(st->st_mode & S_IFMT) && link_of(fd, target) > 0 && !strcmp(target, set);
 }
 
 /* A set that came along may hold watches of objects that this process has no fd of. */
@@ -124,10 +139,14 @@ static void take_in_set(int fd)
 
 static void take_in_any(int fd)
 {
-	if (is_set(fd))
+	struct stat st;
+
+	if (!file_of(fd, &st))
+		return;
+	if (is_set(fd, &st))
 		take_in_set(fd);
 	else
-		take_in(fd);
+		take_in(fd, &st);
 }
 
 int adopt_number(int fd)
@@ -156,9 +175,23 @@ static bool take_in_listed(int list)
 	return n > 0;
 }
 
+static void take_in_up_to(int end)
+{
+	for (int fd = 0; fd < end; fd++) {
+		if (raw_fcntl(fd, F_GETFD, 0) != -EBADF)
+			take_in_any(fd);
+	}
+}
+
 void adopt_inherited(void)
 {
-	int list = passing_openat(AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	int list;
+
+	if (numbers_are_few()) { /* to ask for each one is cheaper than to list them */
+		take_in_up_to(NUMBERS_FEW);
+		return;
+	}
+	list = passing_openat(AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 
 	if (list >= 0) {
 		while (take_in_listed(list))
@@ -166,8 +199,7 @@ void adopt_inherited(void)
 		passing_close(list);
 		return;
 	}
-	for (int fd = 0; fd < WITHOUT_PROC; fd++)
-		take_in(fd);
+	take_in_up_to(WITHOUT_PROC);
 }
 
 void adopt_anew(void)

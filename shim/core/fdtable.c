@@ -19,6 +19,7 @@ _Atomic uint64_t *fdtable;
 _Atomic uint32_t fdtable_size;
 _Atomic uint32_t fdtable_borrowers;
 _Atomic uint32_t fdtable_makers;
+_Atomic bool fdtable_objects;
 
 /* One above the highest number ever noted. Raised by whoever notes one, read by scans. */
 static _Atomic uint32_t top;
@@ -36,11 +37,10 @@ int fdtable_init(void)
 	if (ret < 0)
 		return (int)-ret;
 	mine = (_Atomic uint64_t *)ret;
-	if (__atomic_compare_exchange_n(
+	if (!__atomic_compare_exchange_n(
 		    &fdtable, &none, mine, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
-		atomic_store(&fdtable_size, FDTABLE_SIZE);
-	else
 		raw_syscall3(SYS_munmap, (long)mine, (long)bytes, 0);
+	atomic_store(&fdtable_size, FDTABLE_SIZE);
 	return 0;
 }
 
@@ -64,9 +64,16 @@ void fdtable_leave(void)
 	own_pins--;
 }
 
+static void note_objects(void)
+{
+	if (!atomic_load_explicit(&fdtable_objects, memory_order_relaxed))
+		atomic_store(&fdtable_objects, true);
+}
+
 void fdtable_begin_making(void)
 {
 	own_pins++;
+	note_objects();
 	atomic_fetch_add(&fdtable_makers, 1);
 }
 
@@ -100,12 +107,16 @@ enum fd_kind fdtable_kind(int fd)
 	return fdtable_kind_of(fdtable_entry(fd));
 }
 
-/* Room for an entry: false where there can be none. */
+/* Room for an entry: false where there can be none. The table is made for the first one: most
+ * programs never have any. */
 static bool reach(int fd)
 {
 	uint32_t seen = atomic_load(&top);
 
-	if ((uint32_t)fd >= atomic_load(&fdtable_size) || process_borrows_memory())
+	if ((uint32_t)fd >= FDTABLE_SIZE || process_borrows_memory())
+		return false;
+	process_watch_forks();
+	if (fdtable_init())
 		return false;
 	while (seen <= (uint32_t)fd && !atomic_compare_exchange_weak(&top, &seen, (uint32_t)fd + 1))
 		;
@@ -122,6 +133,7 @@ static bool note(int fd, uint64_t entry)
 
 bool fdtable_set_object(int fd, uint32_t slot, uint32_t generation)
 {
+	note_objects();
 	return note(fd, fdtable_object_entry(slot, generation));
 }
 

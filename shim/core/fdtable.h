@@ -30,6 +30,10 @@ extern _Atomic uint32_t fdtable_borrowers;
  * whoever may have met such a one. */
 extern _Atomic uint32_t fdtable_makers;
 
+/* Whether there has ever been a fake fd here. Set before the first one has a number, never cleared.
+ */
+extern _Atomic bool fdtable_objects;
+
 /* An object's entry: slot + 1 in bits 0..23, generation in 24..47, pins in 48..61, closing in 62.
  * Four values of the slot field are no slots: an internal fd, an epoll set with its number in
  * bits 24..61, an fdinfo file with the slot it tells of there, and what is not ours at all. */

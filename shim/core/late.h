@@ -8,6 +8,16 @@
 
 #include "core/fdtable.h"
 #include "core/outcome.h"
+#include "sys/alone.h"
+
+/* True where no other thread can do so: it is the only one, or none has made an eventfd so far.
+ * Then a call need not be looked at afterwards, and may be the last thing that the caller does: a
+ * return into the library costs more than all the rest, as the processor does not foresee returns
+ * right after a system call. */
+static inline bool late_never(void)
+{
+	return alone() || !atomic_load_explicit(&fdtable_objects, memory_order_relaxed);
+}
 
 /* True where that may be. Asked only after a call that ended as one on a FIFO may end. */
 static inline bool late_possible(int fd)

@@ -28,10 +28,24 @@ static bool too_long(nfds_t n)
 	       n > limit.rlim_cur;
 }
 
-bool pollset_concerned(struct pollfd *fds, nfds_t n)
+/* One look for each, and nothing in between: it is what a poll of ordinary fds costs. */
+static inline bool all_foreign(const struct pollfd *fds, nfds_t n)
 {
-	if (!fdtable_used() || !n || n > FDTABLE_SIZE || !usermem_loadable(fds, n * sizeof(*fds)))
-		return false;
+	const _Atomic uint64_t *table = fdtable;
+	uint32_t size = atomic_load(&fdtable_size);
+	uint64_t entries = 0;
+
+	for (const struct pollfd *end = fds + n; fds < end; fds++) {
+		uint32_t fd = (uint32_t)fds->fd;
+
+		if (fd < size)
+			entries |= atomic_load_explicit(&table[fd], memory_order_relaxed);
+	}
+	return !entries && !fdtable_doubtful();
+}
+
+static __attribute__((noinline)) bool any_is_ours(const struct pollfd *fds, nfds_t n)
+{
 	for (nfds_t i = 0; i < n; i++) {
 		int fd = fds[i].fd;
 
@@ -43,6 +57,14 @@ bool pollset_concerned(struct pollfd *fds, nfds_t n)
 		eager_all();
 	}
 	return false;
+}
+
+bool pollset_concerned(struct pollfd *fds, nfds_t n)
+{
+	if (!atomic_load(&fdtable_size) || !n || n > FDTABLE_SIZE ||
+		!usermem_loadable(fds, n * sizeof(*fds)) || all_foreign(fds, n))
+		return false;
+	return any_is_ours(fds, n);
 }
 
 /* Sorts the entries; how many fake ones are ready now. */

@@ -20,7 +20,10 @@ static _Atomic int owner;
 
 /* A word in a page that a forked child finds zero, and a vfork child does not; NULL where the
  * kernel cannot wipe (before 4.14). */
-static _Atomic uint32_t *unforked;
+static _Atomic(_Atomic uint32_t *) unforked;
+
+/* The kernel cannot wipe, or there is no memory: not to be tried again. */
+static _Atomic bool unwatched;
 
 static _Atomic uint32_t *make_wiped_page(void)
 {
@@ -35,16 +38,34 @@ static _Atomic uint32_t *make_wiped_page(void)
 	return NULL;
 }
 
+/* A bare fork before that is found by its pid: nothing of what was copied meant anything yet. */
+void process_watch_forks(void)
+{
+	_Atomic uint32_t *none = NULL, *page;
+
+	if (atomic_load(&unforked) || atomic_load(&unwatched))
+		return;
+	page = make_wiped_page();
+	if (!page) {
+		atomic_store(&unwatched, true);
+		return;
+	}
+	atomic_store(&owner, raw_getpid());
+	atomic_store(page, 1);
+	if (!atomic_compare_exchange_strong(&unforked, &none, page))
+		raw_syscall3(SYS_munmap, (long)page, PAGE, 0);
+}
+
 /* What namespace_bits found; 0 where it has not looked: a child may be in another namespace. */
 static _Atomic uint32_t known_namespace;
 
 void process_start(void)
 {
+	_Atomic uint32_t *page = atomic_load(&unforked);
+
 	atomic_store(&known_namespace, 0);
-	if (!unforked)
-		unforked = make_wiped_page();
-	if (unforked)
-		atomic_store(unforked, 1);
+	if (page)
+		atomic_store(page, 1);
 	atomic_store(&owner, raw_getpid());
 }
 
@@ -109,7 +130,9 @@ bool process_shares_numbers(void)
 
 bool process_borrows_memory(void)
 {
-	if (unforked && !atomic_load(unforked)) {
+	_Atomic uint32_t *page = atomic_load(&unforked);
+
+	if (page && !atomic_load(page)) {
 		process_start(); /* forked by a bare system call: no fork handler ran */
 		store_forked();
 		if (!atomic_load(&numbers_shared))

@@ -9,6 +9,10 @@
 /* At load, and in a forked child. */
 void process_start(void);
 
+/* From now on children of bare system calls are noticed, too: to be called before there is anything
+ * that they must not believe. Any number of times, not in a vfork child. */
+void process_watch_forks(void);
+
 /* The pid that owns this memory. */
 int process_pid(void);
 

@@ -23,19 +23,13 @@ static const char eventfd_link[] = "anon_inode:[eventfd]";
 /* Whether the path could lead there: its last part is a number, or a standard stream of /dev. */
 static bool candidate(const char *path)
 {
-	const char *last = path;
+	size_t n = path ? strlen(path) : 0, digits = 0;
 
-	if (!path)
-		return false;
-	for (const char *p = path; *p; p++) {
-		if (*p == '/')
-			last = p + 1;
-	}
-	if (*path == '/' && !strncmp(path, "/dev/std", strlen("/dev/std")))
-		return true;
-	if (!*last)
-		return false;
-	return last[strspn(last, "0123456789")] == 0;
+	while (digits < n && path[n - 1 - digits] >= '0' && path[n - 1 - digits] <= '9')
+		digits++;
+	if (digits)
+		return digits == n || path[n - 1 - digits] == '/';
+	return n && !strncmp(path, "/dev/std", strlen("/dev/std"));
 }
 
 static void own_link(char *space, int fd)

@@ -43,6 +43,31 @@ static bool has(const fd_set *set, int fd)
 	return set && (words[fd / WORD_BITS] >> (fd % WORD_BITS) & 1);
 }
 
+static unsigned long word_of(const fd_set *set, int word)
+{
+	return set ? ((const unsigned long *)set)[word] : 0;
+}
+
+/* One look for each, and nothing in between: it is what a select of ordinary fds costs. */
+static bool all_foreign(const struct selectset *set, int n)
+{
+	const _Atomic uint64_t *table = fdtable;
+	uint64_t entries = 0;
+
+	for (int word = 0; word < words_of(n); word++) {
+		unsigned long bits = word_of(set->in, word) | word_of(set->out, word) |
+				     word_of(set->except, word);
+
+		if (n - word * WORD_BITS < WORD_BITS)
+			bits &= (1ul << (n % WORD_BITS)) - 1;
+		for (; bits; bits &= bits - 1)
+			entries |= atomic_load_explicit(
+				&table[word * WORD_BITS + __builtin_ctzl(bits)],
+				memory_order_relaxed);
+	}
+	return !entries && !fdtable_doubtful();
+}
+
 static void put(fd_set *set, int fd)
 {
 	((unsigned long *)set)[fd / WORD_BITS] |= 1ul << (fd % WORD_BITS);
@@ -67,6 +92,8 @@ bool selectset_concerned(const struct selectset *set)
 		return false;
 	if (n > (int)fdtable_top())
 		n = (int)fdtable_top();
+	if (all_foreign(set, n))
+		return false;
 	for (int fd = 0; fd < n; fd++) {
 		if (fdtable_foreign(fd) ||
 			!(has(set->in, fd) || has(set->out, fd) || has(set->except, fd)))

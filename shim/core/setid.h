@@ -6,8 +6,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* At load, before any fork: makes the count that all forked processes share. */
-void setid_start(void);
+#include "core/fdtable.h"
+
+/* Numbers that were given out have so many bits; above is what marks a set that came from
+ * elsewhere. */
+enum { SETID_NUMBER_BITS = 37 };
+#define SETID_STRANGER (1ull << SETID_NUMBER_BITS)
+
+/* The numbers up to here are shared with other processes. Written by setid_forking, inherited by
+ * children. */
+extern _Atomic uint64_t setid_shared_up_to;
+
+/* Of the sets up to this number some were passed on otherwise. Written by setid_passing, inherited
+ * by children. */
+extern _Atomic uint64_t setid_passed_up_to;
 
 /* A new epoll set gets its number. */
 void setid_made(int epfd);
@@ -37,6 +49,17 @@ bool setid_strange(int epfd);
 
 /* True where other processes may have the set too. */
 bool setid_shared(int epfd);
+
+/* True for a set that this process made, and never gave to anybody. */
+static inline bool setid_private(int epfd)
+{
+	uint64_t entry = fdtable_entry(epfd), number = entry >> ENTRY_GENERATION_SHIFT;
+
+	return (entry & ENTRY_SLOT_FIELD) == ENTRY_SET &&
+	       number > atomic_load_explicit(&setid_shared_up_to, memory_order_acquire) &&
+	       number > atomic_load_explicit(&setid_passed_up_to, memory_order_acquire) &&
+	       !(number & SETID_STRANGER) && !fdtable_doubtful();
+}
 
 /* Other processes get the set; its key stays. */
 void setid_share(int epfd);

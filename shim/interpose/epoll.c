@@ -2,6 +2,7 @@
 #include "interpose/interpose.h"
 
 #include "core/epollset.h"
+#include "core/plainset.h"
 #include "core/front.h"
 #include "core/setid.h"
 #include "core/timeout.h"
@@ -65,7 +66,7 @@ static struct outcome attempt_pwait2(const struct epoll_call *call)
 		call->epfd, call->events, call->max, call->timeout, call->mask));
 }
 
-int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout)
+static SHIM_LONG_WAY int any_epoll_wait(int epfd, struct epoll_event *events, int max, int timeout)
 {
 	struct timespec space;
 	struct epoll_call call = {
@@ -75,7 +76,15 @@ int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout)
 	return (int)outcome_return(epollset_wait(&call));
 }
 
-int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeout, const sigset_t *mask)
+int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout)
+{
+	if (plainset_is(epfd))
+		return real()->epoll_wait(epfd, events, max, timeout);
+	return any_epoll_wait(epfd, events, max, timeout);
+}
+
+static SHIM_LONG_WAY int any_epoll_pwait(
+	int epfd, struct epoll_event *events, int max, int timeout, const sigset_t *mask)
 {
 	struct timespec space;
 	struct epoll_call call = {
@@ -85,8 +94,15 @@ int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeout, cons
 	return (int)outcome_return(epollset_wait(&call));
 }
 
-int epoll_pwait2(int epfd, struct epoll_event *events, int max, const struct timespec *timeout,
-	const sigset_t *mask)
+int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeout, const sigset_t *mask)
+{
+	if (plainset_is(epfd))
+		return real()->epoll_pwait(epfd, events, max, timeout, mask);
+	return any_epoll_pwait(epfd, events, max, timeout, mask);
+}
+
+static SHIM_LONG_WAY int any_epoll_pwait2(int epfd, struct epoll_event *events, int max,
+	const struct timespec *timeout, const sigset_t *mask)
 {
 	struct epoll_call call = {.epfd = epfd,
 		.events = events,
@@ -98,6 +114,14 @@ int epoll_pwait2(int epfd, struct epoll_event *events, int max, const struct tim
 	if (timeout && !usermem_loadable(timeout, sizeof(*timeout)))
 		return real()->epoll_pwait2(epfd, events, max, timeout, mask);
 	return (int)outcome_return(epollset_wait(&call));
+}
+
+int epoll_pwait2(int epfd, struct epoll_event *events, int max, const struct timespec *timeout,
+	const sigset_t *mask)
+{
+	if (plainset_is(epfd))
+		return real()->epoll_pwait2(epfd, events, max, timeout, mask);
+	return any_epoll_pwait2(epfd, events, max, timeout, mask);
 }
 
 SYMBOLS_EPOLL(SHIM_NO_ALIAS, SHIM_ALIAS)

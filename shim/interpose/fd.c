@@ -9,17 +9,22 @@
 #include "core/fdlife.h"
 #include "core/oddio.h"
 
-int close(int fd)
+static SHIM_LONG_WAY int long_close(int fd)
 {
 	struct fdref ref;
 
-	if (fdtable_foreign(fd))
-		return real()->close(fd);
 	if (object_is(&fd, &ref)) {
 		pthread_testcancel();
 		return (int)outcome_return(object_close(&ref));
 	}
 	return real()->close(object_new_file(fd));
+}
+
+int close(int fd)
+{
+	if (fdtable_foreign(fd))
+		return real()->close(fd);
+	return long_close(fd);
 }
 
 int close_range(unsigned first, unsigned last, int flags)

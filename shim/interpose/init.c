@@ -10,9 +10,9 @@
 #include "core/fastset.h"
 #include "core/mirror.h"
 #include "core/process.h"
-#include "core/setid.h"
 #include "core/stats.h"
 #include "core/warm.h"
+#include "sys/lookup.h"
 
 SHIM_EXPORT const char *efdshim_version(void);
 
@@ -27,18 +27,28 @@ static void forked(void)
 	stats_reset(true);
 }
 
+static bool io_uring_is_loaded(void)
+{
+	struct lookup setup = {.name = "io_uring_queue_init"};
+	bool found;
+
+	lookup_all(&setup, 1, LOOKUP_DEFAULT);
+	if (setup.result != LOOKUP_UNSURE)
+		return setup.result == LOOKUP_FOUND;
+	found = dlsym(RTLD_DEFAULT, setup.name) != NULL;
+	dlerror();
+	return found;
+}
+
 __attribute__((constructor)) static void load(void)
 {
 	real_resolve();
 	config_load();
 	process_start();
-	fdtable_init();
-	setid_start();
 	adopt_inherited();
 	pthread_atfork(fastset_forking, fastset_forking, forked);
-	if (dlsym(RTLD_DEFAULT, "io_uring_queue_init"))
+	if (io_uring_is_loaded())
 		mirror_always_on();
-	dlerror();
 }
 
 __attribute__((destructor)) static void leave(void)

@@ -10,6 +10,11 @@
 
 #define SHIM_EXPORT __attribute__((visibility("default")))
 
+/* The part of a function that ordinary fds do not see. It must not be inlined: only without its
+ * local variables is the call of the real function the last thing that the rest does, and returns
+ * straight to the program. */
+#define SHIM_LONG_WAY __attribute__((noinline))
+
 #define PROTOTYPE(type, name, parameters) SHIM_EXPORT type name parameters;
 #define SHIM_NO_PROTOTYPE(name, function)
 SYMBOLS(PROTOTYPE, SHIM_NO_PROTOTYPE)

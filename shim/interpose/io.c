@@ -70,13 +70,13 @@ int eventfd(unsigned initval, int flags)
 				     : (int)outcome_return(outcome);
 }
 
-static ssize_t foreign_read(int fd, void *buf, size_t n)
+static SHIM_LONG_WAY ssize_t read_and_look(int fd, void *buf, size_t n)
 {
 	struct outcome outcome;
 	int saved = errno;
 	ssize_t got = real()->read(fd, buf, n);
 
-	if (n < sizeof(uint64_t) || (got < 0 && errno != EAGAIN) || got == 0 ||
+	if ((got < 0 && errno != EAGAIN) || got == 0 ||
 		(got > 0 && got % (ssize_t)sizeof(uint64_t)) || !late_possible(fd))
 		return got;
 	outcome = got < 0 ? outcome_err(EAGAIN) : outcome_ok(got);
@@ -84,13 +84,27 @@ static ssize_t foreign_read(int fd, void *buf, size_t n)
 	return outcome_return(late_read(fd, buf, n, outcome));
 }
 
-static ssize_t foreign_write(int fd, const void *buf, size_t n)
+static inline ssize_t foreign_read(int fd, void *buf, size_t n)
+{
+	if (n < sizeof(uint64_t) || late_never())
+		return real()->read(fd, buf, n);
+	return read_and_look(fd, buf, n);
+}
+
+static SHIM_LONG_WAY ssize_t write_and_look(int fd, const void *buf, size_t n)
 {
 	ssize_t done = real()->write(fd, buf, n);
 
-	if (done == sizeof(uint64_t) && n == sizeof(uint64_t) && late_possible(fd))
+	if (done == sizeof(uint64_t) && late_possible(fd))
 		return outcome_return(late_write(fd));
 	return done;
+}
+
+static inline ssize_t foreign_write(int fd, const void *buf, size_t n)
+{
+	if (n != sizeof(uint64_t) || late_never())
+		return real()->write(fd, buf, n);
+	return write_and_look(fd, buf, n);
 }
 
 /* The object has died since: dup2 may have put something else there at once. Not for ever: what the
@@ -127,7 +141,7 @@ static ssize_t object_write(int fd, const void *buf, size_t n)
 	return outcome_return(outcome);
 }
 
-static __attribute__((noinline)) ssize_t long_read(int fd, void *buf, size_t n)
+static SHIM_LONG_WAY ssize_t long_read(int fd, void *buf, size_t n)
 {
 	if (fdtable_foreign(fd))
 		return foreign_read(fd, buf, n);
@@ -137,7 +151,7 @@ static __attribute__((noinline)) ssize_t long_read(int fd, void *buf, size_t n)
 	return object_read(fd, buf, n);
 }
 
-static __attribute__((noinline)) ssize_t long_write(int fd, const void *buf, size_t n)
+static SHIM_LONG_WAY ssize_t long_write(int fd, const void *buf, size_t n)
 {
 	if (fdtable_foreign(fd))
 		return foreign_write(fd, buf, n);
@@ -157,7 +171,7 @@ ssize_t write(int fd, const void *buf, size_t n)
 	return counterfd_fast_write(fd, buf, n, 0, long_write);
 }
 
-ssize_t readv(int fd, const struct iovec *iov, int count)
+static SHIM_LONG_WAY ssize_t long_readv(int fd, const struct iovec *iov, int count)
 {
 	struct fdref ref;
 
@@ -167,7 +181,14 @@ ssize_t readv(int fd, const struct iovec *iov, int count)
 	return outcome_return(fdio_readv(&ref, iov, count, false));
 }
 
-ssize_t writev(int fd, const struct iovec *iov, int count)
+ssize_t readv(int fd, const struct iovec *iov, int count)
+{
+	if (fdtable_foreign(fd))
+		return real()->readv(fd, iov, count);
+	return long_readv(fd, iov, count);
+}
+
+static SHIM_LONG_WAY ssize_t long_writev(int fd, const struct iovec *iov, int count)
 {
 	struct fdref ref;
 
@@ -175,6 +196,13 @@ ssize_t writev(int fd, const struct iovec *iov, int count)
 		return real()->writev(fd, iov, count);
 	pthread_testcancel();
 	return outcome_return(fdio_writev(&ref, iov, count));
+}
+
+ssize_t writev(int fd, const struct iovec *iov, int count)
+{
+	if (fdtable_foreign(fd))
+		return real()->writev(fd, iov, count);
+	return long_writev(fd, iov, count);
 }
 
 ssize_t __read_chk(int fd, void *buf, size_t n, size_t size)

@@ -6,14 +6,19 @@
 #include "core/timeout.h"
 #include "core/usermem.h"
 
-int poll(struct pollfd *fds, nfds_t n, int timeout)
+static SHIM_LONG_WAY int long_poll(struct pollfd *fds, nfds_t n, int timeout)
 {
 	struct timespec space;
 
-	if (!pollset_concerned(fds, n))
-		return real()->poll(fds, n, timeout);
 	return (int)outcome_return(
 		pollset_wait(fds, n, timeout_from_ms(timeout, &space), NULL, POLLSET_UNASKED));
+}
+
+int poll(struct pollfd *fds, nfds_t n, int timeout)
+{
+	if (!pollset_concerned(fds, n))
+		return real()->poll(fds, n, timeout);
+	return long_poll(fds, n, timeout);
 }
 
 int __poll_chk(struct pollfd *fds, nfds_t n, int timeout, size_t size)
@@ -40,14 +45,22 @@ int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *timeout, co
 	return ppoll(fds, n, timeout, mask);
 }
 
-int select(int n, fd_set *in, fd_set *out, fd_set *except, struct timeval *timeout)
+static SHIM_LONG_WAY bool concerned(int n, fd_set *in, fd_set *out, fd_set *except)
+{
+	struct selectset set = {.n = n, .in = in, .out = out, .except = except};
+
+	return selectset_concerned(&set);
+}
+
+static SHIM_LONG_WAY int long_select(
+	int n, fd_set *in, fd_set *out, fd_set *except, struct timeval *timeout)
 {
 	struct selectset set = {.n = n, .in = in, .out = out, .except = except};
 	struct outcome outcome;
 	struct timespec limit, left;
 	struct timeout running;
 
-	if (!selectset_concerned(&set) || (timeout && !timeout_from_timeval(timeout, &limit)))
+	if (timeout && !timeout_from_timeval(timeout, &limit))
 		return real()->select(n, in, out, except, timeout);
 	running = timeout_start(timeout ? &limit : NULL);
 	outcome = selectset_wait(&set, timeout ? &limit : NULL, NULL);
@@ -57,6 +70,13 @@ int select(int n, fd_set *in, fd_set *out, fd_set *except, struct timeval *timeo
 		timeout->tv_usec = left.tv_nsec / 1000;
 	}
 	return (int)outcome_return(outcome);
+}
+
+int select(int n, fd_set *in, fd_set *out, fd_set *except, struct timeval *timeout)
+{
+	if (!concerned(n, in, out, except))
+		return real()->select(n, in, out, except, timeout);
+	return long_select(n, in, out, except, timeout);
 }
 
 int pselect(int n, fd_set *in, fd_set *out, fd_set *except, const struct timespec *timeout,

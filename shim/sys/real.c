@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "sys/lookup.h"
 #include "sys/raw.h"
 
 _Atomic int real_resolved;
@@ -169,46 +170,57 @@ struct real real_table = {
 	._exit = early_exit,
 };
 
-#define NAME_AND_PLACE(type, name, parameters) {#name, offsetof(struct real, name)},
-#define NO_ENTRY(name, function)
+#define NAME(type, name, parameters) #name "\0"
+#define NO_NAME(name, function)
 
-static const struct {
-	const char *name;
-	size_t place;
-} symbols[] = {SYMBOLS(NAME_AND_PLACE, NO_ENTRY)};
+/* The names of the table's functions, one behind the other. */
+static const char function_names[] = SYMBOLS(NAME, NO_NAME);
+
+enum { FUNCTIONS = sizeof(struct real) / sizeof(void *) };
 
 static void set(size_t place, void *function)
 {
-	memcpy((char *)&real_table + place, &function, sizeof(function));
+	memcpy((void **)&real_table + place, &function, sizeof(function));
 }
 
 static void *get(size_t place)
 {
 	void *function;
 
-	memcpy(&function, (char *)&real_table + place, sizeof(function));
+	memcpy(&function, (void **)&real_table + place, sizeof(function));
 	return function;
+}
+
+static void ask_dlsym(struct lookup *name)
+{
+	name->address = dlsym(RTLD_NEXT, name->name);
+	name->result = name->address ? LOOKUP_FOUND : LOOKUP_ABSENT;
+	if (!name->address)
+		dlerror(); /* the program must not find our failed lookups */
 }
 
 void real_resolve(void)
 {
-	const size_t count = sizeof(symbols) / sizeof(symbols[0]);
+	struct lookup functions[FUNCTIONS];
+	const char *name = function_names;
 	int saved = errno;
 
 	if (resolving)
 		return;
 	resolving = 1;
-	for (size_t i = 0; i < count; i++) { /* before dlsym: it may call an allocator */
-		if (!get(symbols[i].place))
-			set(symbols[i].place, (void *)missing);
+	for (size_t i = 0; i < FUNCTIONS; i++) {
+		functions[i].name = name;
+		name += strlen(name) + 1;
+		if (!get(i)) /* before dlsym: it may call an allocator */
+			set(i, (void *)missing);
 	}
-	for (size_t i = 0; i < count; i++) {
-		void *function = dlsym(RTLD_NEXT, symbols[i].name);
-
-		if (function)
-			set(symbols[i].place, function);
+	lookup_all(functions, FUNCTIONS, LOOKUP_NEXT);
+	for (size_t i = 0; i < FUNCTIONS; i++) {
+		if (functions[i].result == LOOKUP_UNSURE)
+			ask_dlsym(&functions[i]);
+		if (functions[i].result == LOOKUP_FOUND)
+			set(i, functions[i].address);
 	}
-	dlerror(); /* the program must not find our failed lookups */
 	resolving = 0;
 	atomic_store_explicit(&real_resolved, 1, memory_order_release);
 	errno = saved;

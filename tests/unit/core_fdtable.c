@@ -49,11 +49,19 @@ Test(core_fdtable_unmade, every_number_is_foreign)
 	cr_expect_eq(fdtable_top(), 0);
 }
 
-Test(core_fdtable_unmade, nothing_can_be_noted)
+Test(core_fdtable_unmade, the_first_entry_makes_it)
 {
-	cr_expect_not(fdtable_set_object(3, 1, 1));
-	cr_expect_not(fdtable_set_internal(3));
-	cr_expect_not(fdtable_set_epoll(3, 1));
+	cr_expect_not(fdtable_set_epoll(FDTABLE_SIZE, 7));
+	cr_expect_eq(fdtable_size, 0);
+	cr_expect(fdtable_set_epoll(3, 7));
+	cr_expect_eq(fdtable_epoll_id(3), 7);
+	cr_expect_eq(fdtable_size, FDTABLE_SIZE);
+}
+
+Test(core_fdtable_unmade, what_is_dropped_does_not)
+{
+	fdtable_drop(3);
+	cr_expect_eq(fdtable_size, 0);
 }
 
 Test(core_fdtable_unmade, a_fork_changes_nothing)
