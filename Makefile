@@ -29,6 +29,7 @@ SUITES := $(patsubst tests/%.c,%,$(wildcard tests/suite/*.c))
 MASKS := $(patsubst tests/%.c,%,$(wildcard tests/mask/*.c))
 PROGRAMS := $(B)/tests/programs/bundled $(B)/tests/programs/msgsock_echo
 UNITS := $(patsubst tests/%.c,%,$(wildcard tests/unit/*.c))
+BENCH_TOOL := tool options chain pingpong result loop_epoll loop_poll loop_select channels channels_vpoll
 
 all: $(B)/libefdshim.so $(B)/efdshim
 
@@ -124,6 +125,12 @@ $(B)/tests/programs/msgsock_check: $(patsubst %,$(B)/obj/tests/programs/%.o,msgs
 	$(CC) -o $@ $^ $(LIBS)
 
 $(B)/tests/programs/msgsock_echo: $(patsubst %,$(B)/obj/tests/programs/%.o,msgsock msgsock_echo msgsock_server msgsock_crowd)
+	@mkdir -p $(@D)
+	$(CC) -o $@ $^ $(LIBS)
+
+$(B)/obj/bench/%.o: TESTFLAGS += $(OPT)
+
+$(addprefix $(B)/bench/,pipetest eventfd-bench): $(B)/bench/%: $(patsubst %,$(B)/obj/bench/%.o,% $(BENCH_TOOL))
 	@mkdir -p $(@D)
 	$(CC) -o $@ $^ $(LIBS)
 
