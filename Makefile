@@ -29,7 +29,8 @@ SUITES := $(patsubst tests/%.c,%,$(wildcard tests/suite/*.c))
 MASKS := $(patsubst tests/%.c,%,$(wildcard tests/mask/*.c))
 PROGRAMS := $(B)/tests/programs/bundled $(B)/tests/programs/msgsock_echo
 UNITS := $(patsubst tests/%.c,%,$(wildcard tests/unit/*.c))
-BENCH_TOOL := tool options chain pingpong result loop_epoll loop_poll loop_select channels channels_vpoll
+BENCH_BASE := channels channels_vpoll loop_epoll loop_poll loop_select core median
+BENCH_TOOL := tool options chain pingpong result $(BENCH_BASE)
 
 all: $(B)/libefdshim.so $(B)/efdshim
 
@@ -131,6 +132,10 @@ $(B)/tests/programs/msgsock_echo: $(patsubst %,$(B)/obj/tests/programs/%.o,msgso
 $(B)/obj/bench/%.o: TESTFLAGS += $(OPT)
 
 $(addprefix $(B)/bench/,pipetest eventfd-bench): $(B)/bench/%: $(patsubst %,$(B)/obj/bench/%.o,% $(BENCH_TOOL))
+	@mkdir -p $(@D)
+	$(CC) -o $@ $^ $(LIBS)
+
+$(B)/bench/micro: $(patsubst %,$(B)/obj/bench/%.o,micro micro_calls micro_wakes $(BENCH_BASE))
 	@mkdir -p $(@D)
 	$(CC) -o $@ $^ $(LIBS)
 

@@ -20,7 +20,7 @@ struct ring {
 static struct ring ring_open(const struct options *options)
 {
 	struct ring ring = {
-		.options = options, .reading = !options->edges || !options->kind->edges_unread};
+		.options = options, .reading = !options->edges || !options->kind->merges};
 	int *fds = calloc((size_t)options->channels, sizeof(*fds));
 
 	ring.channels = calloc((size_t)options->channels, sizeof(*ring.channels));
@@ -42,7 +42,7 @@ static void ring_close(struct ring *ring)
 {
 	ring->options->loop->close();
 	for (int i = 0; i < ring->options->channels; i++)
-		channel_close(&ring->channels[i]);
+		channel_close(ring->options->kind, &ring->channels[i]);
 	free(ring->channels);
 	free(ring->ready);
 }

@@ -119,7 +119,7 @@ const struct channel_kind channel_eventfd = {
 	.name = "eventfd",
 	.fds = 1,
 	.reading_waits = true,
-	.edges_unread = true,
+	.merges = true,
 	.make = eventfd_make,
 	.give = eventfd_give,
 	.take = eventfd_take,
@@ -128,7 +128,7 @@ const struct channel_kind channel_eventfd = {
 const struct channel_kind channel_mask = {
 	.name = "mask",
 	.fds = 1,
-	.edges_unread = true,
+	.merges = true,
 	.make = mask_make,
 	.give = mask_give,
 	.take = mask_take,
@@ -146,8 +146,12 @@ const struct channel_kind *channel_kind_named(const char *name)
 	return NULL;
 }
 
-void channel_close(const struct channel *channel)
+void channel_close(const struct channel_kind *kind, const struct channel *channel)
 {
+	if (kind->close) {
+		kind->close(channel);
+		return;
+	}
 	close(channel->in);
 	if (channel->out != channel->in)
 		close(channel->out);

@@ -13,10 +13,11 @@ struct channel_kind {
 	const char *name;
 	int fds;	    /* that a channel takes */
 	bool reading_waits; /* a blocking read sleeps until something is there */
-	bool edges_unread;  /* every write is an edge, though nothing is read */
+	bool merges; /* one take takes all that was given; every give is an edge, taken or not */
 	void (*make)(struct channel *channel, bool blocking);
 	void (*give)(const struct channel *channel);
 	void (*take)(const struct channel *channel);
+	void (*close)(const struct channel *channel); /* NULL: close of its fds does */
 };
 
 extern const struct channel_kind channel_pipe, channel_socketpair, channel_eventfd, channel_mask,
@@ -25,7 +26,7 @@ extern const struct channel_kind channel_pipe, channel_socketpair, channel_event
 /* The kind of that name, or NULL. */
 const struct channel_kind *channel_kind_named(const char *name);
 
-void channel_close(const struct channel *channel);
+void channel_close(const struct channel_kind *kind, const struct channel *channel);
 
 /* As many fds as the hard limit allows. Some are kept for the rest of the program. */
 void channels_raise_limit(void);

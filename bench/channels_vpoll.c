@@ -12,6 +12,7 @@ enum { ADD_EVENTS = 1, DELETE_EVENTS = 2 }; /* vpoll.h: VPOLL_CTL_... */
 
 static int (*create)(uint32_t events, int flags);
 static int (*control)(int fd, int op, uint32_t events);
+static int (*destroy)(int fd);
 
 static void load(void)
 {
@@ -22,7 +23,8 @@ static void load(void)
 		die(EXIT_CANNOT, "libvpoll.so.0 is not installed");
 	*(void **)&create = dlsym(library, "vpoll_create");
 	*(void **)&control = dlsym(library, "vpoll_ctl");
-	if (!create || !control)
+	*(void **)&destroy = dlsym(library, "vpoll_close");
+	if (!create || !control || !destroy)
 		die(EXIT_CANNOT, "libvpoll.so.0 is another library");
 }
 
@@ -49,10 +51,16 @@ static void vpoll_take(const struct channel *channel)
 		die(EXIT_WRONG, "vpoll_ctl");
 }
 
+static void vpoll_close(const struct channel *channel)
+{
+	destroy(channel->in);
+}
+
 const struct channel_kind channel_vpoll = {
 	.name = "vpoll",
 	.fds = 2,
 	.make = vpoll_make,
 	.give = vpoll_give,
 	.take = vpoll_take,
+	.close = vpoll_close,
 };

@@ -1,10 +1,10 @@
 #include "pingpong.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <sys/wait.h>
 
 #include "clock.h"
+#include "core.h"
 #include "die.h"
 
 /* Each side waits at its own channel and writes to the other one's. */
@@ -14,26 +14,6 @@ struct side {
 	int core; /* of two, where each is to have its own */
 	bool reading;
 };
-
-void pin_to_core(int which)
-{
-	static cpu_set_t allowed; /* before anything was pinned */
-	cpu_set_t one;
-
-	if (!CPU_COUNT(&allowed) && sched_getaffinity(0, sizeof(allowed), &allowed))
-		die(EXIT_CANNOT, "sched_getaffinity");
-	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-		if (!CPU_ISSET(cpu, &allowed) || which--)
-			continue;
-		CPU_ZERO(&one);
-		CPU_SET(cpu, &one);
-		if (sched_setaffinity(0, sizeof(one), &one))
-			break;
-		return;
-	}
-	errno = 0;
-	die(EXIT_CANNOT, "there are not so many cores to run on");
-}
 
 enum { UNMEASURED = 2 }; /* a round at the start, until both are there, and one at the end */
 
@@ -144,7 +124,7 @@ static void run(const struct side *side, clockid_t mate_clock, double *wall, dou
 
 void pingpong_measure(const struct options *options, struct result *result)
 {
-	bool reading = !options->edges || !options->kind->edges_unread;
+	bool reading = !options->edges || !options->kind->merges;
 	struct side ours = {.options = options, .reading = reading, .core = 0}, theirs;
 
 	if (options->cores != CORES_ANY)
@@ -167,6 +147,6 @@ void pingpong_measure(const struct options *options, struct result *result)
 	play(&ours, 1);
 	end(&ours);
 	finish(&handle);
-	channel_close(&ours.mine);
-	channel_close(&ours.other);
+	channel_close(options->kind, &ours.mine);
+	channel_close(options->kind, &ours.other);
 }

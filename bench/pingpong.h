@@ -6,7 +6,4 @@
 
 void pingpong_measure(const struct options *options, struct result *result);
 
-/* The calling thread stays on the first core that it may use, or on the second one. */
-void pin_to_core(int which);
-
 #endif

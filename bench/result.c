@@ -1,21 +1,8 @@
 #include "result.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* Sorts them. */
-static double median(double *values, int count)
-{
-	qsort(values, (size_t)count, sizeof(*values), compare);
-	return values[count / 2];
-}
+#include "median.h"
 
 static const char *mate_name(enum mate mate)
 {
