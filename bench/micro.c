@@ -1,5 +1,6 @@
-/* micro [KIND [NAME...]]: what single calls cost, a line of 'NAME NANOSECONDS' each.
- * KIND: pipe, socketpair, eventfd, mask, vpoll. micro --list: the names. */
+/* micro KIND [NAME...]: what single calls cost, a line of 'NAME NANOSECONDS' each.
+ * KIND: pipe, socketpair, eventfd, mask, vpoll. micro --list: the names.
+ * micro --once TIMES KIND NAME: that often in one go, for those who count system calls. */
 #include "micro.h"
 
 #include "die.h"
@@ -24,38 +25,55 @@ static void list(const struct cost *costs)
 		printf("%s\n", costs->name);
 }
 
-static void measure(const struct cost *costs, const struct channel_kind *kind, char **names)
+/* times 0: as often as is usual, and ROUNDS times. */
+static double cost_of(const struct cost *cost, const struct channel_kind *kind, long times)
 {
 	double values[ROUNDS];
 
-	for (; costs->name; costs++) {
-		if (!wanted(costs->name, names) || (costs->fits && !costs->fits(kind)))
+	if (times)
+		return cost->measure(kind, times);
+	for (int i = 0; i < ROUNDS; i++)
+		values[i] = cost->measure(kind, cost->times);
+	return median(values, ROUNDS);
+}
+
+static void measure(
+	const struct cost *cost, const struct channel_kind *kind, char **names, long times)
+{
+	for (; cost->name; cost++) {
+		if (!wanted(cost->name, names) || (cost->fits && !cost->fits(kind)))
 			continue;
-		for (int i = 0; i < ROUNDS; i++)
-			values[i] = costs->measure(kind, costs->times);
-		printf("%s %.2f\n", costs->name, median(values, ROUNDS));
+		printf("%s %.2f\n", cost->name, cost_of(cost, kind, times));
 		fflush(stdout);
 	}
 }
 
+static int usage(void)
+{
+	fprintf(stderr, "usage: micro [--once TIMES] pipe|socketpair|eventfd|mask|vpoll [NAME...]\n"
+			"       micro --list\n");
+	return EXIT_USAGE;
+}
+
 int main(int argc, char **argv)
 {
-	const struct channel_kind *kind = channel_kind_named(argc > 1 ? argv[1] : "eventfd");
+	long times = 0;
 
-	if (argc > 1 && !strcmp(argv[1], "--list")) {
+	if (argc == 2 && !strcmp(argv[1], "--list")) {
 		list(micro_calls);
 		list(micro_wakes);
 		return 0;
 	}
-	if (!kind) {
-		fprintf(stderr, "usage: %s [pipe|socketpair|eventfd|mask|vpoll [NAME...]]\n",
-			argv[0]);
-		return EXIT_USAGE;
+	if (argc > 3 && !strcmp(argv[1], "--once")) {
+		times = atol(argv[2]);
+		argv += 2;
 	}
-	channels_raise_limit();
-	char *none = NULL, **names = argc > 2 ? argv + 2 : &none;
+	const struct channel_kind *kind = argv[1] ? channel_kind_named(argv[1]) : NULL;
 
-	measure(micro_calls, kind, names);
-	measure(micro_wakes, kind, names);
+	if (!kind || times < 0 || times > MICRO_MOST)
+		return usage();
+	channels_raise_limit();
+	measure(micro_calls, kind, argv + 2, times);
+	measure(micro_wakes, kind, argv + 2, times);
 	return 0;
 }

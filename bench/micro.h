@@ -4,6 +4,8 @@
 
 #include "channels.h"
 
+enum { MICRO_MOST = 100000 }; /* times */
+
 struct cost {
 	const char *name;
 	bool (*fits)(const struct channel_kind *kind); /* NULL: always */

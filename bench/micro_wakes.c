@@ -13,8 +13,6 @@
 #include "loop.h"
 #include "median.h"
 
-enum { MOST_TIMES = 10000 };
-
 struct waiter {
 	const struct channel_kind *kind;
 	const struct loop *loop; /* NULL: waits in read */
@@ -132,7 +130,7 @@ static void until_woken(const struct waiter *waiter, long before)
 static void asleep(const struct channel_kind *kind, const struct loop *loop, long times,
 	double *wake, double *write)
 {
-	static double wakes[MOST_TIMES], writes[MOST_TIMES];
+	static double wakes[MICRO_MOST], writes[MICRO_MOST];
 	struct waiter waiter = {.kind = kind, .loop = loop};
 
 	start(&waiter);
