@@ -16,7 +16,8 @@ file == 1 {
 {
 	split($0, part, "\t")
 	figure[part[1], part[2], part[3]] = part[4]
-	measured[part[1]] = 1
+	if (part[3] == "us")
+		measured[part[1]] = 1
 }
 
 # The value of [ROW:]CONTENDER[.WHAT], or "" where it was not measured.
