@@ -1,20 +1,20 @@
 # Sourced by run.sh: runs one contender, and adds lines of 'ROW CONTENDER us|cpu|calls|strace|channels VALUE' to $raw.
-# shellcheck shell=bash disable=SC2154 # run.sh sets what is not set here
-broken=0
+# shellcheck shell=bash disable=SC2034,SC2154 # run.sh has the rest
+broken=0 # run.sh ends with it
 preloaded=("LD_PRELOAD=$lib")
 
 # as CONTENDER: how it is started, which tool it is, and what micro calls its channels.
 as() {
-	side=(env) tool=(eventfd-bench) kind=eventfd
+	side=(env) tool=("$tools/eventfd-bench") kind=eventfd
 	case $1 in
-	pipe) tool=(pipetest) kind=pipe ;;
-	socketpair) tool=(pipetest --socketpair) kind=socketpair ;;
+	pipe) tool=("$tools/pipetest") kind=pipe ;;
+	socketpair) tool=("$tools/pipetest" --socketpair) kind=socketpair ;;
 	kernel) ;;
 	mirror) side=(env "${preloaded[@]}" EFDSHIM_FAST=0) ;;
 	fast) side=(env "${preloaded[@]}") ;;
-	mask) side=(env "${preloaded[@]}") tool=(eventfd-bench --mask) kind=mask ;;
-	vpoll) tool=(eventfd-bench --vpoll) kind=vpoll ;;
-	vpoll-shim) side=(env "${preloaded[@]}" EFDSHIM_MASK=vpoll) tool=(eventfd-bench --vpoll) kind=vpoll ;;
+	mask) side=(env "${preloaded[@]}") tool=("$tools/eventfd-bench" --mask) kind=mask ;;
+	vpoll) tool=("$tools/eventfd-bench" --vpoll) kind=vpoll ;;
+	vpoll-shim) side=(env "${preloaded[@]}" EFDSHIM_MASK=vpoll) tool=("$tools/eventfd-bench" --vpoll) kind=vpoll ;;
 	esac
 }
 
@@ -49,7 +49,7 @@ field() { sed -n "s/.*\"$1\": \([0-9.]*\).*/\1/p" "$tmp/said"; }
 tool() {
 	local row=$1
 	shift
-	run "${side[@]}" "$tools/${tool[@]}" --json "$@" || return
+	run "${side[@]}" "${tool[@]}" --json "$@" || return
 	record "$row" "$who" us "$(field median_us)"
 	record "$row" "$who" cpu "$(field median_cpu_us)"
 	record "$row" "$who" channels "$(field channels)"
@@ -108,9 +108,9 @@ calls_of() {
 	local row=$1 few
 	shift
 	[ "${row%-*}" != threads ] || row=$row-two
-	run "${side[@]}" EFDSHIM_STATS=1 "$tools/${tool[@]}" -r 1 -w $COUNTED "$@" || return
+	run "${side[@]}" EFDSHIM_STATS=1 "${tool[@]}" -r 1 -w $COUNTED "$@" || return
 	few=$(system_calls)
-	run "${side[@]}" EFDSHIM_STATS=1 "$tools/${tool[@]}" -r 1 -w $((2 * COUNTED)) "$@" || return
+	run "${side[@]}" EFDSHIM_STATS=1 "${tool[@]}" -r 1 -w $((2 * COUNTED)) "$@" || return
 	record "$row" "$who" calls "$(per_event "$few" "$(system_calls)" $COUNTED)"
 }
 
@@ -138,8 +138,8 @@ traced() {
 	local row=$1 few many
 	shift
 	can_trace || return 0
-	few=$(strace_calls "$tools/${tool[@]}" -r 1 -w $COUNTED "$@") || return
-	many=$(strace_calls "$tools/${tool[@]}" -r 1 -w $((2 * COUNTED)) "$@") || return
+	few=$(strace_calls "${tool[@]}" -r 1 -w $COUNTED "$@") || return
+	many=$(strace_calls "${tool[@]}" -r 1 -w $((2 * COUNTED)) "$@") || return
 	record "$row" "$who" strace "$(per_event "$few" "$many" $COUNTED)"
 }
 

@@ -81,7 +81,7 @@ static void measure(
 static struct calls libc_calls(void)
 {
 	void *libc = dlopen("libc.so.6", RTLD_NOW);
-	struct calls calls;
+	struct calls calls = {0};
 
 	if (!libc)
 		die(EXIT_CANNOT, "libc.so.6");
