@@ -18,13 +18,23 @@ function text(x, y, anchor, words, extra) {
 	printf "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\"%s>%s</text>\n", x, y, anchor, extra, words
 }
 
-function line(x1, y1, x2, y2, stroke) {
-	printf "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"%s\"/>\n", x1, y1, x2, y2, stroke
+function line(x1, y1, x2, y2, stroke, width) {
+	printf "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"%s\" stroke-width=\"%d\"/>\n", x1, y1, x2, y2,
+		stroke, width ? width : 1
 }
 
-function axes(us, n, step) {
-	step = ceiling > 5 ? 1 : ceiling > 2 ? 0.5 : 0.25
-	for (us = 0; us <= ceiling + 0.001; us += step) {
+# 1, 2 or 5 times a power of ten: the least that makes no more than ten steps.
+function step_to(value, step) {
+	for (step = 0.01; value > 10 * step; step *= 10)
+		if (value <= 20 * step)
+			return 2 * step
+		else if (value <= 50 * step)
+			return 5 * step
+	return step
+}
+
+function axes(us, n) {
+	for (us = 0; us <= ceiling * 1.001; us += gap) {
 		line(left, y_of(us), left + wide, y_of(us), us ? "#e0e0e0" : "#404040")
 		text(left - 8, y_of(us) + 4, "end", us)
 	}
@@ -54,13 +64,14 @@ function curve(k, i, row, path, dots, last) {
 		return
 	printf "<path d=\"%s\" fill=\"none\" stroke=\"%s\" stroke-width=\"2\"/>\n%s", path, color[k], dots
 	shown++
-	line(left + wide + 20, top + 22 * shown - 4, left + wide + 44, top + 22 * shown - 4, color[k])
+	line(left + wide + 20, top + 22 * shown - 4, left + wide + 44, top + 22 * shown - 4, color[k], 3)
 	text(left + wide + 50, top + 22 * shown, "start", label[k])
 }
 
 END {
 	steps = split("10 100 1000 10000 max", step, " ")
-	ceiling = most > 5 ? int(most) + 1 : int(2 * most) / 2 + 0.5
+	gap = step_to(most)
+	ceiling = gap * (int(most / gap) + 1)
 	if (widest <= 10)
 		widest = 100
 	print "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 840 440\" font-family=\"sans-serif\" font-size=\"12\">"
