@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # What 'make bench' runs: pipes, socketpairs, the kernel's eventfd, the shim with and without its fast watches, libvpoll;
 # all of them in turn, round after round, and the medians in one table, as JSON and as a plot.
-# Usage: run.sh [BUILD-DIRECTORY] [quick]. ROUNDS=N in the environment: that many.
+# Usage: run.sh [BUILD-DIRECTORY] [quick]. In the environment: ROUNDS=N, that many; OUT=DIRECTORY, what the results go to.
 set -u
 here=$(realpath "$(dirname "$0")")
 build=$(realpath "${1:-build}")
 how=${2:-full}
 tools=$build/bench
 lib=$build/libefdshim.so
-out=$tools/results
+out=${OUT:-$tools/results}
 raw=$out/raw.tsv
 mkdir -p "$out"
 tmp=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d)

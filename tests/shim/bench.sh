@@ -195,4 +195,17 @@ verdict 'the plot has two curves' "$([ "$(grep -c '<path' "$tmp/speed.svg")" = 2
 if command -v python3 >/dev/null; then
 	passes 'the plot is XML' python3 -c 'import sys, xml.dom.minidom as x; x.parse(sys.argv[1])' "$tmp/speed.svg"
 fi
+
+# All of it once, as 'make bench-quick' does three times.
+LIMIT=300
+quietly env ROUNDS=1 OUT="$tmp/results" "$rows/run.sh" "$build/../.." quick
+rc=$?
+verdict 'bench/run.sh quick' "$([ $rc = 0 ] || echo "exit code $rc: $(tail -n 5 "$tmp/said" | tr '\n' ' ')")"
+for figure in ring-100-1/pipe ring-100-1/kernel ring-max-1/fast ring-et/mirror threads-read-one/fast write-read/kernel \
+	asleep-epoll/fast mask-write-wait-read/mask ordinary-poll-16/fast; do
+	verdict "has $figure" "$(grep -qP "^${figure/\//\\t}\tus\t[0-9.]+$" "$tmp/results/medians.tsv" || echo 'it has not')"
+done
+verdict 'has system calls' "$(grep -qP '^write-read\tfast\tcalls\t0$' "$tmp/results/medians.tsv" || grep calls "$tmp/results/medians.tsv" | tr '\n' ' ')"
+as_json 'its JSON' "$tmp/results/bench.json"
+verdict 'its table' "$(tail -n 1 "$tmp/results/table.txt" | grep -q 'goals met' || echo 'has no end')"
 exit $failed
