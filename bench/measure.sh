@@ -56,7 +56,12 @@ tool() {
 }
 
 # In a state of their own: the others must not have to clear away what was left of thousands of eventfds.
-ring() { EFDSHIM_DIR=$tmp/rings tool "$@" -w "$writes" -r 5; }
+# The runs are short, so that most of them are not interrupted, but among many channels long enough to meet each.
+ring() {
+	local length=(-w 4000 -r 15)
+	case $1 in ring-10000* | ring-max*) length=(-w 20000 -r 5) ;; esac
+	EFDSHIM_DIR=$tmp/rings tool "$@" "${length[@]}"
+}
 
 pingpong() {
 	local row=$1

@@ -86,14 +86,15 @@ report() {
 	awk -f "$here/goals.awk" -f "$here/table.awk" "$here/rows.txt" "$out/medians.tsv" >"$out/table.txt"
 	awk -f "$here/goals.awk" -f "$here/json.awk" -v machine="$(machine)" -v rounds="$rounds" "$here/rows.txt" "$out/medians.tsv" >"$out/bench.json"
 	awk -f "$here/plot.awk" -v machine="$(machine)" "$out/medians.tsv" >"$out/speed.svg"
+	awk -f "$here/goals.awk" -f "$here/markdown.awk" -v machine="$(machine)" "$here/rows.txt" "$out/medians.tsv" >"$out/readme.md"
 	cat "$out/table.txt"
 }
 
 machine() { echo "$(uname -s) $(uname -r | cut -d- -f1), $cores cores"; }
 
 case $how in
-quick) rounds=${ROUNDS:-3} writes=5000 passes=1000 ;;
-full) rounds=${ROUNDS:-7} writes=20000 passes=5000 ;;
+quick) rounds=${ROUNDS:-3} passes=1000 ;;
+full) rounds=${ROUNDS:-7} passes=5000 ;;
 *) echo "usage: $0 [BUILD-DIRECTORY] [quick]" >&2 && exit 2 ;;
 esac
 prepare_programs
@@ -104,5 +105,5 @@ for ((round = 1; round <= rounds; round++)); do
 done
 calls
 report
-echo "$out: table.txt, bench.json, speed.svg"
+echo "$out: table.txt, bench.json, readme.md, speed.svg"
 [ "$broken" = 0 ]

@@ -40,7 +40,7 @@ function strace_lines(row, who, i, names, list) {
 		who = list[i]
 		if (term(row, who ".strace") == "")
 			continue
-		printf "  %-46s %-8s %.2f", what[row], who, term(row, who ".strace")
+		printf "  %-42s %-8s %.2f", what[row], who, term(row, who ".strace")
 		if (term(row, who ".calls") != "")
 			printf ", by the shim's statistics %.2f", term(row, who ".calls")
 		print ""
@@ -50,7 +50,7 @@ function strace_lines(row, who, i, names, list) {
 
 END {
 	columns = split("pipe socketpair kernel mirror fast vpoll vpoll-shim mask", column, " ")
-	printf "%-46s", "MICROSECONDS"
+	printf "%-42s", "MICROSECONDS"
 	for (c = 1; c <= columns; c++)
 		printf " %10s", column[c]
 	print "  kernel/fast  CALLS m f    GOALS"
@@ -58,7 +58,7 @@ END {
 		row = rows[r]
 		if (!(row in measured))
 			continue
-		printf "%-46s", what[row]
+		printf "%-42s", what[row]
 		for (c = 1; c <= columns; c++)
 			printf " %10s", cell(row, column[c])
 		line = sprintf("  %11s  %-11s  %s", ratio(row), calls(row), judged(row))
@@ -69,7 +69,7 @@ END {
 	print "mask: EFD_MASK on the shim. CALLS: the shim's system calls for one event, mirror and fast."
 	for (r = 1; r <= row_count; r++) {
 		if (rows[r] ~ /^(threads|processes)/ && term(rows[r], "fast.cpu") != "" && term(rows[r], "kernel.cpu") != "")
-			cpu = cpu sprintf("  %-46s kernel %.2f, mirror %.2f, fast %.2f\n", what[rows[r]], term(rows[r], "kernel.cpu"),
+			cpu = cpu sprintf("  %-42s kernel %.2f, mirror %.2f, fast %.2f\n", what[rows[r]], term(rows[r], "kernel.cpu"),
 				term(rows[r], "mirror.cpu"), term(rows[r], "fast.cpu"))
 	}
 	if (cpu)

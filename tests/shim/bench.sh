@@ -206,6 +206,7 @@ for figure in ring-100-1/pipe ring-100-1/kernel ring-max-1/fast ring-et/mirror t
 	verdict "has $figure" "$(grep -qP "^${figure/\//\\t}\tus\t[0-9.]+$" "$tmp/results/medians.tsv" || echo 'it has not')"
 done
 verdict 'has system calls' "$(grep -qP '^write-read\tfast\tcalls\t0$' "$tmp/results/medians.tsv" || grep calls "$tmp/results/medians.tsv" | tr '\n' ' ')"
+verdict 'its part of README' "$(grep -q '^| ring of 100, 1 active | pipes |' "$tmp/results/readme.md" || said "$tmp/results/readme.md")"
 as_json 'its JSON' "$tmp/results/bench.json"
 verdict 'its table' "$(tail -n 1 "$tmp/results/table.txt" | grep -q 'goals met' || echo 'has no end')"
 exit $failed
