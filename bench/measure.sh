@@ -109,22 +109,28 @@ per_event() { awk "BEGIN { printf \"%.3f\", ($2 - $1) / $3 }"; }
 
 COUNTED=2000
 
+# counted COMMAND...: from an empty state, in which nothing is to be cleared away.
+counted() {
+	rm -rf "$tmp/calls"
+	EFDSHIM_DIR=$tmp/calls run "$@"
+}
+
 calls_of() {
 	local row=$1 few
 	shift
 	[ "${row%-*}" != threads ] || row=$row-two
-	run "${side[@]}" EFDSHIM_STATS=1 "${tool[@]}" -r 1 -w $COUNTED "$@" || return
+	counted "${side[@]}" EFDSHIM_STATS=1 "${tool[@]}" -r 1 -w $COUNTED "$@" || return
 	few=$(system_calls)
-	run "${side[@]}" EFDSHIM_STATS=1 "${tool[@]}" -r 1 -w $((2 * COUNTED)) "$@" || return
+	counted "${side[@]}" EFDSHIM_STATS=1 "${tool[@]}" -r 1 -w $((2 * COUNTED)) "$@" || return
 	record "$row" "$who" calls "$(per_event "$few" "$(system_calls)" $COUNTED)"
 }
 
 calls_of_micro() {
 	local name few
 	for name; do
-		run "${side[@]}" EFDSHIM_STATS=1 "$tools/micro" --once 512 "$kind" "$name" || continue
+		counted "${side[@]}" EFDSHIM_STATS=1 "$tools/micro" --once 512 "$kind" "$name" || continue
 		few=$(system_calls)
-		run "${side[@]}" EFDSHIM_STATS=1 "$tools/micro" --once 1024 "$kind" "$name" || continue
+		counted "${side[@]}" EFDSHIM_STATS=1 "$tools/micro" --once 1024 "$kind" "$name" || continue
 		record "$(micro_row "$name")" "$who" calls "$(per_event "$few" "$(system_calls)" 512)"
 	done
 }
@@ -133,7 +139,7 @@ calls_of_micro() {
 strace_calls() {
 	local setting words=()
 	for setting in "${side[@]:1}"; do words+=(-E "$setting"); done
-	run strace -f -c -e 'trace=!pread64' -o "$tmp/counts" "${words[@]}" "$@" || return
+	counted strace -f -c -e 'trace=!pread64' -o "$tmp/counts" "${words[@]}" "$@" || return
 	awk '$1 ~ /^[0-9]/ && $NF != "total" { n += $4 } END { print n + 0 }' "$tmp/counts"
 }
 
