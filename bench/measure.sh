@@ -43,6 +43,12 @@ run() {
 	return 1
 }
 
+# afresh COMMAND...: the same from an empty state, in which nothing is left of others that would have to be cleared away.
+afresh() {
+	rm -rf "$tmp/fresh"
+	EFDSHIM_DIR=$tmp/fresh run "$@"
+}
+
 field() { sed -n "s/.*\"$1\": \([0-9.]*\).*/\1/p" "$tmp/said"; }
 
 # tool ROW ARGUMENT...: pipetest or eventfd-bench.
@@ -80,7 +86,7 @@ micro_row() {
 
 micro() {
 	local name ns
-	run "${side[@]}" "$tools/micro" "$kind" "$@" || return
+	afresh "${side[@]}" "$tools/micro" "$kind" "$@" || return
 	while read -r name ns; do
 		record "$(micro_row "$name")" "$who" us "$(awk "BEGIN { print $ns / 1000 }")"
 	done <"$tmp/said"
@@ -109,28 +115,22 @@ per_event() { awk "BEGIN { printf \"%.3f\", ($2 - $1) / $3 }"; }
 
 COUNTED=2000
 
-# counted COMMAND...: from an empty state, in which nothing is to be cleared away.
-counted() {
-	rm -rf "$tmp/calls"
-	EFDSHIM_DIR=$tmp/calls run "$@"
-}
-
 calls_of() {
 	local row=$1 few
 	shift
 	[ "${row%-*}" != threads ] || row=$row-two
-	counted "${side[@]}" EFDSHIM_STATS=1 "${tool[@]}" -r 1 -w $COUNTED "$@" || return
+	afresh "${side[@]}" EFDSHIM_STATS=1 "${tool[@]}" -r 1 -w $COUNTED "$@" || return
 	few=$(system_calls)
-	counted "${side[@]}" EFDSHIM_STATS=1 "${tool[@]}" -r 1 -w $((2 * COUNTED)) "$@" || return
+	afresh "${side[@]}" EFDSHIM_STATS=1 "${tool[@]}" -r 1 -w $((2 * COUNTED)) "$@" || return
 	record "$row" "$who" calls "$(per_event "$few" "$(system_calls)" $COUNTED)"
 }
 
 calls_of_micro() {
 	local name few
 	for name; do
-		counted "${side[@]}" EFDSHIM_STATS=1 "$tools/micro" --once 512 "$kind" "$name" || continue
+		afresh "${side[@]}" EFDSHIM_STATS=1 "$tools/micro" --once 512 "$kind" "$name" || continue
 		few=$(system_calls)
-		counted "${side[@]}" EFDSHIM_STATS=1 "$tools/micro" --once 1024 "$kind" "$name" || continue
+		afresh "${side[@]}" EFDSHIM_STATS=1 "$tools/micro" --once 1024 "$kind" "$name" || continue
 		record "$(micro_row "$name")" "$who" calls "$(per_event "$few" "$(system_calls)" 512)"
 	done
 }
@@ -139,7 +139,7 @@ calls_of_micro() {
 strace_calls() {
 	local setting words=()
 	for setting in "${side[@]:1}"; do words+=(-E "$setting"); done
-	counted strace -f -c -e 'trace=!pread64' -o "$tmp/counts" "${words[@]}" "$@" || return
+	afresh strace -f -c -e 'trace=!pread64' -o "$tmp/counts" "${words[@]}" "$@" || return
 	awk '$1 ~ /^[0-9]/ && $NF != "total" { n += $4 } END { print n + 0 }' "$tmp/counts"
 }
 
