@@ -4,7 +4,7 @@
 #   make check             the tests; make check-programs: real programs with assertions
 #   make storm SEED=1      10,000 kills among 8 processes with 64 eventfds
 #   make fuzz SEED=1 N=1000000
-#   make figures           the shim against the kernel's eventfd, as ratios
+#   make bench             the shim against the kernel's eventfd and pipes, in minutes; make bench-quick: in under one
 #   make lint | install PREFIX=/usr/local DESTDIR= | clean
 # CC, CFLAGS, LDFLAGS and B (the build directory) can be set on the command line.
 CC ?= cc
@@ -32,6 +32,9 @@ SUITES := $(patsubst tests/%.c,%,$(wildcard tests/suite/*.c))
 MASKS := $(patsubst tests/%.c,%,$(wildcard tests/mask/*.c))
 PROGRAMS := $(B)/tests/programs/bundled $(B)/tests/programs/msgsock_echo
 UNITS := $(patsubst tests/%.c,%,$(wildcard tests/unit/*.c))
+BENCH_BASE := channels channels_vpoll loop_epoll loop_poll loop_select core median
+BENCH_TOOL := tool options chain pingpong result $(BENCH_BASE)
+BENCHES := $(addprefix $(B)/bench/,pipetest eventfd-bench micro ordinary startup libempty.so)
 
 all: $(B)/libefdshim.so $(B)/efdshim
 
@@ -130,24 +133,34 @@ $(B)/tests/programs/msgsock_echo: $(patsubst %,$(B)/obj/tests/programs/%.o,msgso
 	@mkdir -p $(@D)
 	$(CC) -o $@ $^ $(LIBS)
 
-$(B)/bench/figures: $(B)/obj/bench/figures.o
+$(B)/obj/bench/%.o: TESTFLAGS += $(OPT)
+
+$(addprefix $(B)/bench/,pipetest eventfd-bench): $(B)/bench/%: $(patsubst %,$(B)/obj/bench/%.o,% $(BENCH_TOOL))
 	@mkdir -p $(@D)
 	$(CC) -o $@ $^ $(LIBS)
 
-$(B)/bench/ordinary: $(B)/obj/bench/ordinary.o
+$(B)/bench/micro: $(patsubst %,$(B)/obj/bench/%.o,micro micro_calls micro_wakes $(BENCH_BASE))
 	@mkdir -p $(@D)
 	$(CC) -o $@ $^ $(LIBS)
 
-$(B)/bench/vpoll: $(B)/obj/bench/vpoll.o
+$(B)/bench/ordinary: $(patsubst %,$(B)/obj/bench/%.o,ordinary median)
 	@mkdir -p $(@D)
-	$(CC) -o $@ $^ -lvpoll $(LIBS)
+	$(CC) -o $@ $^ $(LIBS)
+
+$(B)/bench/startup: tests/shim/startup.c tests/shim/prog.c
+	@mkdir -p $(@D)
+	$(CC) $(TESTFLAGS) $(CFLAGS) -Itests/shim -o $@ $^ $(LIBS)
+
+$(B)/bench/libempty.so:
+	@mkdir -p $(@D)
+	$(CC) -shared -fPIC -o $@ -x c /dev/null
 
 criterion:
 	@tests/need.sh criterion/criterion.h=libcriterion-dev
 
 check: all $(addprefix $(B)/tests/,$(SUITES) $(MASKS) $(UNITS)) $(addprefix $(B)/asan/tests/,$(SUITES) $(MASKS) $(UNITS)) \
 		$(B)/tests/maskfs $(B)/tests/fuzz-diff $(PROGRAMS) $(B)/tests/programs/msgsock_check $(B)/tests/storm $(B)/tests/crash \
-		$(B)/crash/libefdshim.so
+		$(B)/crash/libefdshim.so $(BENCHES)
 	@tests/run.sh $(B)
 
 run: all $(PROGRAMS)
@@ -162,11 +175,11 @@ storm: all $(B)/tests/storm
 fuzz: all $(B)/tests/fuzz-diff
 	$(B)/tests/fuzz-diff --shim $(B)/libefdshim.so --seed $(SEED) --ops $(N)
 
-figures: all $(B)/bench/figures
-	LD_PRELOAD=$(abspath $(B))/libefdshim.so $(B)/bench/figures
-	@if echo '#include <vpoll.h>' | $(CC) -E -x c - >/dev/null 2>&1; then \
-		$(MAKE) --no-print-directory $(B)/bench/vpoll && $(B)/bench/vpoll $(abspath $(B))/libefdshim.so; \
-	else echo 'against libvpoll: left out, libvpoll-dev is not installed'; fi
+bench: all $(BENCHES)
+	@bench/run.sh $(B)
+
+bench-quick: all $(BENCHES)
+	@bench/run.sh $(B) quick
 
 C_FILES = $(wildcard shim/*/*.[ch] include/*/*.h tests/*/*.[ch] bench/*.[ch])
 
@@ -176,7 +189,7 @@ lint:
 	clang-tidy --quiet $(wildcard shim/*/*.c) -- $(SHIMFLAGS) 2>/dev/null
 	cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --std=c11 \
 		--inline-suppr -Iinclude -Ishim shim include
-	shellcheck -x -P SCRIPTDIR -P tests/shim -S warning tests/*.sh tests/*/*.sh .ci/run
+	shellcheck -x -P SCRIPTDIR -P tests/shim -S warning tests/*.sh tests/*/*.sh bench/*.sh .ci/run
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include/efdshim
@@ -187,6 +200,6 @@ install: all
 clean:
 	rm -rf $(B)
 
-.PHONY: all criterion check run check-programs storm fuzz figures lint install clean
+.PHONY: all criterion check run check-programs storm fuzz bench bench-quick lint install clean
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
