@@ -154,6 +154,7 @@ storm: all $(B)/tests/storm
 
 fuzz: all $(B)/tests/fuzz-diff
 	$(B)/tests/fuzz-diff --shim $(B)/libefdshim.so --seed $(SEED) --ops $(N)
+	EFDSHIM_FAST=0 $(B)/tests/fuzz-diff --shim $(B)/libefdshim.so --seed $(SEED) --ops $(N)
 
 figures: all $(B)/bench/figures
 	LD_PRELOAD=$(abspath $(B))/libefdshim.so $(B)/bench/figures
