@@ -174,6 +174,7 @@ storm: all $(B)/tests/storm
 
 fuzz: all $(B)/tests/fuzz-diff
 	$(B)/tests/fuzz-diff --shim $(B)/libefdshim.so --seed $(SEED) --ops $(N)
+	EFDSHIM_FAST=0 $(B)/tests/fuzz-diff --shim $(B)/libefdshim.so --seed $(SEED) --ops $(N)
 
 bench: all $(BENCHES)
 	@bench/run.sh $(B)

@@ -150,6 +150,7 @@ done
 if [ "$only" = '*' ]; then
 	fuzz fuzz-selftest --selftest
 	fuzz fuzz-diff --seed 1 --ops 200000
+	EFDSHIM_FAST=0 fuzz fuzz-slow --seed 2 --ops 100000
 fi
 [ $((passed + failed)) != 0 ] || echo 'no test ran'
 [ ! -e "$base/failed" ] || tail -n 30 "$base/failed"

@@ -107,9 +107,14 @@ uint64_t any_slot(struct gen *g)
 {
 	if (g->masks && believes_in(g, MASK) && chance(g, 60))
 		return slot_of(g, MASK);
-	return chance(g, 80)   ? slot_of(g, EVENTFD)
-	       : chance(g, 80) ? choose(g, ~0u)
-			       : below(g, SLOT_CODES);
+	return chance(g, g->loops ? 97 : 80) ? slot_of(g, EVENTFD)
+	       : chance(g, 80)		     ? choose(g, ~0u)
+					     : below(g, SLOT_CODES);
+}
+
+uint64_t disturbed_slot(struct gen *g)
+{
+	return g->loops && chance(g, 40) ? slot_of(g, SET) : any_slot(g);
 }
 
 bool believes_watched(const struct gen *g, uint64_t set, uint64_t slot)

@@ -7,7 +7,14 @@
 
 /* Executors are replaced after so many operations, so that a difference that needs a long history
  * can be found again. */
-enum { LOG_SIZE = 100000, BATCH = 3000, WATCHDOG_MS = 20000, DEFAULT_LENGTH = 200, MODELLED = 40 };
+enum {
+	LOG_SIZE = 100000,
+	BATCH = 3000,
+	WATCHDOG_MS = 20000,
+	DEFAULT_LENGTH = 200,
+	MODELLED = 40,
+	LOOPS = 40
+};
 
 void campaign_init(struct campaign *c, const char *preload)
 {
@@ -15,7 +22,7 @@ void campaign_init(struct campaign *c, const char *preload)
 	c->length = DEFAULT_LENGTH;
 	c->most_differences = 1;
 	c->pair.watchdog_ms = WATCHDOG_MS;
-	c->mix = (struct mix){.modelled = MODELLED, .masks = true};
+	c->mix = (struct mix){.modelled = MODELLED, .loops = LOOPS, .masks = true};
 	c->pair.side[0].preload = "";
 	c->pair.side[0].models = true;
 	c->pair.side[0].allow = ALLOW_SHARED;
@@ -137,8 +144,10 @@ static void show_shortest(struct campaign *c, size_t from)
 
 static void show_how_to_repeat(const struct campaign *c, bool alone, uint64_t sequence)
 {
-	printf("  again: fuzz-diff --seed %llu --length %u --modelled %u ",
-		(unsigned long long)c->seed, c->length, c->mix.modelled);
+	const char *fast = getenv("EFDSHIM_FAST");
+	printf("  again: %s%s%sfuzz-diff --seed %llu --length %u --modelled %u --loops %u ",
+		fast ? "EFDSHIM_FAST=" : "", fast ? fast : "", fast ? " " : "",
+		(unsigned long long)c->seed, c->length, c->mix.modelled, c->mix.loops);
 	if (c->pair.crowd.crowd)
 		printf("--crowded ");
 	if (c->allowed)

@@ -16,7 +16,7 @@ bool child_alive(const struct box *b, unsigned proc)
 }
 
 /* The channel must not take numbers that a sequence could get. */
-static bool open_channel(unsigned proc, int ends[2])
+bool open_channel(unsigned proc, int ends[2])
 {
 	int low[2];
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, low) != 0)

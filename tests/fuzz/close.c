@@ -10,7 +10,7 @@ enum { ABOVE_HARNESS = SLOT_CODES, CLOSEFROM };
 
 static void make_close(struct gen *g, struct op *op)
 {
-	op->arg[AT] = any_slot(g);
+	op->arg[AT] = disturbed_slot(g);
 	op->arg[FORGET] = chance(g, 40);
 	believe_closed(g, op, op->arg[AT], op->arg[FORGET]);
 }
@@ -59,7 +59,7 @@ static void make_close_range(struct gen *g, struct op *op)
 {
 	static const unsigned flags[] = {
 		0, 0, 0, CLOSE_RANGE_CLOEXEC, CLOSE_RANGE_CLOEXEC, CLOSE_RANGE_UNSHARE, 1, 8};
-	op->arg[AT] = any_slot(g);
+	op->arg[AT] = disturbed_slot(g);
 	op->arg[LAST] = chance(g, 50) ? op->arg[AT] : any_slot(g);
 	if (chance(g, 20))
 		op->arg[AT] = chance(g, 50) ? ABOVE_HARNESS : CLOSEFROM;

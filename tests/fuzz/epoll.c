@@ -3,6 +3,7 @@
 #include "model.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -47,12 +48,23 @@ static uint64_t any_set(struct gen *g)
 	return chance(g, 97) ? slot_of(g, SET) : any_slot(g);
 }
 
+/* The interests of a loop; others now and then, for which see below. */
+static uint32_t loop_events(struct gen *g)
+{
+	static const uint32_t usual[] = {
+		EPOLLIN, EPOLLIN, EPOLLIN | EPOLLOUT, EPOLLIN | EPOLLET, EPOLLIN | EPOLLET};
+	uint32_t events = PICK(g, usual) | (chance(g, 20) ? (uint32_t)EPOLLONESHOT : 0);
+	return g->edges && !(events & stop_at_edge) ? events | EPOLLET : events;
+}
+
 static uint32_t any_events(struct gen *g)
 {
 	static const uint32_t usual[] = {
 		EPOLLIN, EPOLLIN, EPOLLIN, EPOLLOUT, EPOLLIN | EPOLLOUT, 0};
 	static const uint32_t single[] = {EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP, EPOLLERR,
 		EPOLLHUP, EPOLLRDNORM, EPOLLWRNORM, EPOLLRDBAND, EPOLLMSG};
+	if (g->loops && chance(g, 95))
+		return loop_events(g);
 	uint32_t events = chance(g, 75) ? PICK(g, usual) : 0;
 	if (g->masks && chance(g, 50))
 		events = chance(g, 50) ? below(g, 8) : g->mask; /* IN, PRI, OUT */
@@ -100,7 +112,7 @@ static void make_ep_ctl(struct gen *g, struct op *op)
 	static const uint64_t special[] = {0, UINT64_MAX, 1ull << 63, UINT32_MAX, 1ull << 32};
 	op->arg[EPFD] = any_set(g);
 	op->arg[WHAT] = chance(g, 98) ? (uint64_t)PICK(g, what) : 0;
-	op->arg[AT] = chance(g, 92) ? any_slot(g) : slot_of(g, SET);
+	op->arg[AT] = chance(g, g->loops ? 98 : 92) ? any_slot(g) : slot_of(g, SET);
 	if (g->nests && chance(g, 25)) {
 		op->arg[EPFD] = EP0 + below(g, NESTING - 1);
 		op->arg[AT] = op->arg[EPFD] + 1;
@@ -118,7 +130,7 @@ static void make_ep_ctl(struct gen *g, struct op *op)
 		op->arg[PLACE] = below(g, PLACES);
 }
 
-static bool is_set(const struct box *b, int fd)
+bool is_set(const struct box *b, int fd)
 {
 	char path[32], link[32] = "";
 	if (b->modelled)
@@ -192,7 +204,7 @@ static void keep_events(struct result *r, struct epoll_event *e, int n)
 	}
 }
 
-enum { CALL = 1, TIMEOUT, MAX_EVENTS };
+enum { CALL = 1, TIMEOUT, MAX_EVENTS, BY_THREAD };
 enum { PLAIN_CALL, SIGNAL_CALL, TIMESPEC_CALL, CALLS };
 enum { NOT_AT_ALL, ONE_MS, INVALID };
 
@@ -208,6 +220,7 @@ static void make_ep_wait(struct gen *g, struct op *op)
 		op->arg[TIMEOUT] = ONE_MS;
 	else if (chance(g, 2))
 		op->arg[TIMEOUT] = INVALID;
+	op->arg[BY_THREAD] = chance(g, 2);
 	if (chance(g, 3))
 		op->arg[PLACE] = below(g, PLACES);
 }
@@ -237,6 +250,34 @@ static long do_wait(const struct op *op, int set, struct epoll_event *e)
 	return epoll_wait(set, e, n, ms);
 }
 
+/* The same in another thread, which ends. */
+struct wait_elsewhere {
+	const struct op *op;
+	int set, err;
+	struct epoll_event *e;
+	long ret;
+};
+
+static void *wait_in_thread(void *arg)
+{
+	struct wait_elsewhere *w = arg;
+	errno = UNTOUCHED;
+	w->ret = do_wait(w->op, w->set, w->e);
+	w->err = errno;
+	return NULL;
+}
+
+static long do_wait_somewhere(const struct op *op, int set, struct epoll_event *e)
+{
+	struct wait_elsewhere w = {.op = op, .set = set, .e = e};
+	pthread_t thread;
+	if (!op->arg[BY_THREAD] || pthread_create(&thread, NULL, wait_in_thread, &w) != 0)
+		return do_wait(op, set, e);
+	pthread_join(thread, NULL);
+	errno = w.err;
+	return w.ret;
+}
+
 static void run_ep_wait(struct box *b, const struct op *op, struct result *r)
 {
 	struct epoll_event *p = (struct epoll_event *)(void *)box_place(b, op->arg[PLACE]);
@@ -246,7 +287,10 @@ static void run_ep_wait(struct box *b, const struct op *op, struct result *r)
 		r->status = SKIPPED;
 		return;
 	}
-	answer(r, b->modelled ? model_wait(b, op, p) : do_wait(op, box_fd(b, op->arg[EPFD]), p));
+	if (b->modelled)
+		answer(r, model_wait(b, op, p));
+	else
+		answer(r, do_wait_somewhere(op, box_fd(b, op->arg[EPFD]), p));
 	keep_events(r, p, (int)r->ret);
 }
 
@@ -256,6 +300,8 @@ static void show_ep_wait(FILE *f, const struct op *op)
 	static const char *const timeouts[] = {"0", "1 ms", "invalid"};
 	fprintf(f, "%s(%s, max %d, %s", names[op->arg[CALL] % CALLS], slot_name(op->arg[EPFD]),
 		(int)op->arg[MAX_EVENTS], timeouts[op->arg[TIMEOUT] % 3]);
+	if (op->arg[BY_THREAD])
+		fprintf(f, ", in another thread");
 	if (op->arg[PLACE] != P_BUF)
 		fprintf(f, ", at %s", place_names[op->arg[PLACE]]);
 	fprintf(f, ")");

@@ -2,8 +2,10 @@
 #define _GNU_SOURCE
 #include "model.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -123,7 +125,7 @@ static void show_file(FILE *f, const struct op *op)
 	fprintf(f, "file = memfd_create()");
 }
 
-enum { FROM, TO, NUMBER, DUP_FLAGS };
+enum { FROM, TO, NUMBER, DUP_FLAGS, BY_MESSAGE };
 
 static uint64_t new_slot(struct gen *g)
 {
@@ -132,15 +134,51 @@ static uint64_t new_slot(struct gen *g)
 
 static void make_dup(struct gen *g, struct op *op)
 {
-	op->arg[FROM] = any_slot(g);
+	op->arg[FROM] = disturbed_slot(g);
 	op->arg[TO] = new_slot(g);
+	op->arg[BY_MESSAGE] = !g->modelled && !g->semaphores &&
+			      believed(g, op->arg[FROM]) == EVENTFD && chance(g, 15);
 	believe_dup(g, op, op->arg[FROM], op->arg[TO], 0);
+}
+
+/* Sends an fd to itself. */
+static int dup_by_message(int fd)
+{
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = {.header = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+	char byte = 0;
+	struct iovec iov = {&byte, 1};
+	struct msghdr message = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control)};
+	int ends[2], copy = -1;
+	if (!open_channel(0, ends))
+		return -1;
+	memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+	if (sendmsg(ends[0], &message, 0) == 1 && recvmsg(ends[1], &message, 0) == 1)
+		memcpy(&copy, CMSG_DATA(&control.header), sizeof(copy));
+	int err = errno;
+	close(ends[0]);
+	close(ends[1]);
+	errno = err;
+	return copy;
 }
 
 static void run_dup(struct box *b, const struct op *op, struct result *r)
 {
 	int fd = box_fd(b, op->arg[FROM]);
-	if (b->modelled)
+	/* Sets that are sent tell edges of OUT once more, as README says, and semaphores that are
+	 * sent may tell one of IN. */
+	if (op->arg[BY_MESSAGE] && (b->semaphores || is_set(b, fd))) {
+		r->status = SKIPPED;
+		return;
+	}
+	if (op->arg[BY_MESSAGE] && !b->modelled)
+		answer(r, dup_by_message(fd));
+	else if (b->modelled)
 		answer(r, model_dup(b, fd));
 	else
 		answer(r, op->raw ? syscall(SYS_dup, fd) : dup(fd));
@@ -149,14 +187,15 @@ static void run_dup(struct box *b, const struct op *op, struct result *r)
 
 static void show_dup(FILE *f, const struct op *op)
 {
-	fprintf(f, "%s = dup(%s)", slot_name(op->arg[TO]), slot_name(op->arg[FROM]));
+	fprintf(f, "%s = %s(%s)", slot_name(op->arg[TO]),
+		op->arg[BY_MESSAGE] ? "send to itself" : "dup", slot_name(op->arg[FROM]));
 }
 
 /* NUMBER 0: onto the number that TO holds now. */
 static void make_dup_onto(struct gen *g, struct op *op)
 {
 	static const int numbers[] = {3, 5, 20, 21, 40, 100, -1, INT_MAX};
-	op->arg[FROM] = any_slot(g);
+	op->arg[FROM] = disturbed_slot(g);
 	op->arg[TO] = any_slot(g);
 	if (chance(g, 25)) {
 		op->arg[TO] = new_slot(g);
@@ -213,7 +252,7 @@ static void show_dup_onto(FILE *f, const struct op *op)
 static void make_dupfd(struct gen *g, struct op *op)
 {
 	static const int lowest[] = {0, 0, 3, 3, 10, 20, 60, 100, -1, INT_MAX};
-	op->arg[FROM] = any_slot(g);
+	op->arg[FROM] = disturbed_slot(g);
 	op->arg[TO] = new_slot(g);
 	op->arg[NUMBER] = (uint64_t)PICK(g, lowest);
 	believe_dup(g, op, op->arg[FROM], op->arg[TO], (int)op->arg[NUMBER]);

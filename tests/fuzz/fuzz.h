@@ -192,6 +192,8 @@ void value(struct result *, uint64_t v);
 bool child_start(struct box *, unsigned proc);
 void child_stop(struct box *, unsigned proc, bool kill_it);
 bool child_alive(const struct box *, unsigned proc);
+/* The ends of a socketpair at numbers that no sequence gets. */
+bool open_channel(unsigned which, int ends[2]);
 void child_relay(struct box *, unsigned proc, size_t i);
 
 void falsify(struct box *, const struct op *, struct result *);
@@ -219,6 +221,7 @@ struct gen {
 	bool masks;
 	bool nests;	 /* sets in sets, often */
 	bool few;	 /* few eventfds */
+	bool loops;	 /* loops on watched eventfds, anything else now and then */
 	uint32_t mask;	 /* what was written last */
 	unsigned sets;	 /* made so far */
 	uint16_t serial; /* of watches: they are told apart by their data */
@@ -233,6 +236,7 @@ uint64_t any_place(struct gen *);
 /* What a campaign is to have. */
 struct mix {
 	unsigned modelled; /* so many sequences of 100 are for the model */
+	unsigned loops;	   /* so many of 100 others are loops on watched eventfds */
 	bool masks;	   /* and these have masks */
 };
 
@@ -255,6 +259,8 @@ bool some_watch(struct gen *, uint64_t *set, uint64_t *slot);
 /* Mostly a slot that holds such an fd, sometimes any code at all. */
 uint64_t slot_of(struct gen *, enum what);
 uint64_t any_slot(struct gen *);
+/* The same, but often a set where the sequence is about loops. */
+uint64_t disturbed_slot(struct gen *);
 
 #define PICK(g, table) ((table)[below((g), sizeof(table) / sizeof((table)[0]))])
 
@@ -294,6 +300,9 @@ void show_events(FILE *, uint64_t bits);
 void show_op(FILE *, const struct op *);
 void show_result(FILE *, const struct op *, const struct result *);
 bool agree(const struct result *, const struct result *);
+
+/* epoll.c */
+bool is_set(const struct box *, int fd);
 
 /* ---- driving ---- */
 

@@ -54,6 +54,23 @@ static void stress_sets(struct gen *g)
 		g->weight[few[i]] = kinds[few[i]]->weight / 2;
 }
 
+/* Loops that are left alone for a while, then disturbed by one thing or another. */
+static void prefer_loops(struct gen *g)
+{
+	static const struct {
+		enum kind_id kind;
+		unsigned weight;
+	} loop[] = {{K_EP_WAIT, 60}, {K_WRITE, 40}, {K_READ, 20}, {K_EP_CTL, 20}, {K_EFD_WRITE, 5},
+		{K_EFD_READ, 5}};
+	static const enum kind_id rare[] = {K_EVENTFD, K_DUP, K_DUP2, K_DUP3, K_DUPFD, K_CLOSE,
+		K_POLL, K_SELECT, K_EP_CREATE, K_FORK, K_EXIT, K_PIPE, K_EP_DRAIN};
+	memset(g->weight, 0, sizeof(g->weight));
+	for (unsigned i = 0; i < sizeof(loop) / sizeof(*loop); i++)
+		g->weight[loop[i].kind] = loop[i].weight;
+	for (unsigned i = 0; i < sizeof(rare) / sizeof(*rare); i++)
+		g->weight[rare[i]] = below(g, 3);
+}
+
 /* Every sequence leaves some kinds out and stresses others, to get deeper into what is left. */
 static void choose_weights(struct gen *g)
 {
@@ -68,6 +85,8 @@ static void choose_weights(struct gen *g)
 		g->weight[not_modelled[i]] = 0;
 	if (g->nests)
 		stress_sets(g);
+	if (g->loops)
+		prefer_loops(g);
 	if (!g->masks)
 		g->weight[K_MASK] = g->weight[K_MASK_WRITE] = 0;
 	else if (!g->weight[K_MASK_WRITE])
@@ -108,7 +127,7 @@ static size_t make_start(struct gen *g, struct op *ops)
 	ops[0].arg[3] = g->modelled;
 	for (unsigned i = 1 + below(g, 3); i; i--)
 		add_op(g, &ops[n++], g->masks && chance(g, 75) ? K_MASK : K_EVENTFD);
-	if (g->nests || chance(g, 70))
+	if (g->nests || g->loops || chance(g, 70))
 		add_op(g, &ops[n++], K_EP_CREATE);
 	if (g->nests || chance(g, 30))
 		add_op(g, &ops[n++], K_EP_CREATE);
@@ -133,7 +152,8 @@ size_t make_sequence(uint64_t seed, uint64_t index, unsigned length, struct mix 
 	g.modelled = chance(&g, mix.modelled);
 	g.masks = g.modelled && mix.masks;
 	g.nests = g.modelled && chance(&g, 30);
-	g.few = g.modelled && chance(&g, 50);
+	g.loops = !g.modelled && chance(&g, mix.loops);
+	g.few = (g.modelled || g.loops) && chance(&g, 50);
 	g.forks |= g.masks && chance(&g, 20);
 	choose_weights(&g);
 	size_t n = make_start(&g, ops);

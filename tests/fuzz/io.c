@@ -19,6 +19,8 @@ static const uint64_t mask_lengths[] = {0, 1, 4, 8, 11, 13, 16, 24, 1024, 1 << 1
 
 static uint64_t any_value(struct gen *g)
 {
+	if (g->loops && chance(g, 90))
+		return 1 + below(g, 3);
 	return chance(g, 85) ? PICK(g, edge_values) : rnd(g) >> below(g, 64);
 }
 

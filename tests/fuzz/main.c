@@ -18,6 +18,7 @@ static const char usage[] =
 	"  --shim FILE      library to compare with the kernel (default build/libefdshim.so;\n"
 	"                   '' compares the kernel with itself)\n"
 	"  --modelled P     so many sequences of 100 are for the model, with masks (default 40)\n"
+	"  --loops P        so many of 100 others are loops on watched eventfds (default 40)\n"
 	"  --allow A        what may be inexact: some of absent,nested (the default),\n"
 	"                   efault,again; '' for nothing\n"
 	"  --crowded        with 64 more eventfds beside: those after them have small FIFOs\n"
@@ -32,6 +33,7 @@ static const struct option options[] = {
 	{"length", required_argument, NULL, 'l'},
 	{"shim", required_argument, NULL, 'p'},
 	{"modelled", required_argument, NULL, 'm'},
+	{"loops", required_argument, NULL, 'o'},
 	{"allow", required_argument, NULL, 'a'},
 	{"crowded", no_argument, NULL, 'w'},
 	{"only", required_argument, NULL, 'k'},
@@ -117,6 +119,9 @@ static void take_option(struct campaign *c, int option)
 		break;
 	case 'm':
 		c->mix.modelled = (unsigned)number(optarg);
+		break;
+	case 'o':
+		c->mix.loops = (unsigned)number(optarg);
 		break;
 	case 'k':
 		c->one_sequence = true;

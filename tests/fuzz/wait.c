@@ -19,7 +19,7 @@ static void make_list(struct gen *g, struct op *op)
 {
 	op->n = (uint8_t)(below(g, 4) ? 1 + below(g, 4) : below(g, LIST_MAX + 1));
 	for (unsigned i = 0; i < op->n; i++)
-		op->list[i].slot = (uint8_t)any_slot(g);
+		op->list[i].slot = (uint8_t)disturbed_slot(g);
 }
 
 static void make_timeout(struct gen *g, struct op *op)

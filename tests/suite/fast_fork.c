@@ -7,7 +7,6 @@
 #include "testkit.h"
 
 #include <criterion/criterion.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -138,80 +137,6 @@ Test(fast_fork, both_take_turns)
 	cr_assert(flow_each(FLOW_KINDS, both_alive));
 }
 
-static bool sleeps_for_it(struct flow *f)
-{
-	struct epoll_event event;
-	return HOLDS(epoll_wait(f->watch[0].set, &event, 1, -1) == 1) &&
-	       flow_saw(f, 0, event.events, event.data.u64);
-}
-
-/* Sleeps until the other side writes. */
-static bool child_is_woken(struct flow *f)
-{
-	int status = -1;
-	if (f->watch[0].interest & EPOLLOUT)
-		return true;
-	if (!flow_ready_for_more(f, 0))
-		return false;
-	pid_t pid = fork();
-	if (!pid)
-		_exit(!sleeps_for_it(f));
-	tk_wait_process_asleep(pid);
-	bool good = flow_write(f);
-	cr_assert_eq(waitpid(pid, &status, 0), pid);
-	return good && HOLDS(status == 0) && runs(f);
-}
-
-Test(fast_fork, the_child_asleep_is_woken)
-{
-	cr_assert(flow_each(FLOW_FAST_KINDS, child_is_woken));
-}
-
-static bool writes(struct flow *f)
-{
-	return flow_write(f);
-}
-
-static long sleep_in_set(void *flow)
-{
-	return sleeps_for_it(flow);
-}
-
-/* The loop sleeps already when another thread forks: the child's write wakes it. */
-static bool loop_asleep(
-	struct flow *f, bool (*in_child)(struct flow *), bool (*here)(struct flow *))
-{
-	struct waiter w;
-	if (f->watch[0].interest & EPOLLOUT)
-		return true;
-	if (!flow_ready_for_more(f, 0))
-		return false;
-	waiter_start(&w, sleep_in_set, f);
-	bool good = child(in_child, f);
-	good = good && here(f);
-	return waiter_result(&w) && good && runs(f) && child(runs, f) && runs(f);
-}
-
-static bool woken_by_child(struct flow *f)
-{
-	return loop_asleep(f, writes, nothing);
-}
-
-static bool woken_after_fork(struct flow *f)
-{
-	return loop_asleep(f, nothing, writes);
-}
-
-Test(fast_fork, a_loop_asleep_is_woken_by_a_child_forked_meanwhile)
-{
-	cr_assert(flow_each(FLOW_FAST_KINDS, woken_by_child));
-}
-
-Test(fast_fork, a_loop_asleep_is_woken_after_a_fork)
-{
-	cr_assert(flow_each(FLOW_FAST_KINDS, woken_after_fork));
-}
-
 /* The numbers are closed on one side; the other goes on. */
 static bool closes(struct flow *f)
 {
@@ -275,45 +200,6 @@ static bool child_changes(struct flow *f)
 Test(fast_fork, the_child_changes_the_watch)
 {
 	cr_assert(flow_each(FLOW_KINDS, child_changes));
-}
-
-/* In a handler that interrupts the loop. */
-static struct flow *handled;
-
-static void fork_in_handler(int sig)
-{
-	(void)sig;
-	pid_t pid = fork();
-	if (!pid)
-		_exit(!flow_write(handled));
-	int status;
-	waitpid(pid, &status, 0);
-}
-
-static bool forks_in_handler(struct flow *f)
-{
-	struct epoll_event event;
-	struct sigaction action = {.sa_handler = fork_in_handler}, old;
-	sigset_t blocked, before;
-	if (f->watch[0].interest & EPOLLOUT)
-		return true;
-	if (!flow_ready_for_more(f, 0))
-		return false;
-	handled = f;
-	sigaction(SIGUSR2, &action, &old);
-	sigemptyset(&blocked);
-	sigaddset(&blocked, SIGUSR2);
-	pthread_sigmask(SIG_BLOCK, &blocked, &before);
-	raise(SIGUSR2);
-	long ret = answer_of(epoll_pwait(f->watch[0].set, &event, 1, -1, &before));
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	sigaction(SIGUSR2, &old, NULL);
-	return HOLDS(ret == -EINTR) && flow_tells(f, 0) && runs(f);
-}
-
-Test(fast_fork, a_handler_that_interrupts_the_loop_forks)
-{
-	cr_assert(flow_each_at(FLOW_TOLD, FLOW_FAST_KINDS, forks_in_handler));
 }
 
 /* Several in one set, a pipe too: each has its own event pending. */
