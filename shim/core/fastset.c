@@ -190,11 +190,25 @@ static bool take_out(int epfd, const struct fdref *ref, uint32_t index, int *err
 	return true;
 }
 
+/* In a child of vfork the number may be another set's than the table says, and the memory is the
+ * parent's. */
+static bool is_here(int epfd)
+{
+	struct front *front = front_of(epfd);
+
+	if (!fdtable_doubtful() || !front)
+		return true;
+	atomic_store(&front->foreign, 1);
+	return front_is_here(front, epfd);
+}
+
 bool fastset_ctl(
 	int epfd, int op, const struct fdref *ref, const struct epoll_event *event, int *err)
 {
 	uint32_t index;
 
+	if (!is_here(epfd))
+		return false;
 	if (op == EPOLL_CTL_ADD)
 		return add(epfd, ref, event, err);
 	index = fastwatch_find(ref, fdtable_epoll_id(epfd));
@@ -286,6 +300,17 @@ static void hand_over(struct fastwatch *watch, const struct fdref *ref, struct f
 		watch_remove(cookie);
 }
 
+/* By its numbers, which may be others here: then it stays what it is. */
+static bool is_reachable(const struct fastwatch *watch, const struct fastwatch_view *view)
+{
+	struct front *front = front_of_set(view->set);
+	int epfd = front ? front_epfd(front) : -1;
+
+	return !fdtable_doubtful() ||
+	       (epfd >= 0 && front_is_here(front, epfd) &&
+		       !anchor(epfd, EPOLL_CTL_MOD, view->fd, atomic_load(&watch->cookie)));
+}
+
 /* The marks come first: a writer that does not find the watch live any more finds them. */
 void fastset_demote(uint32_t index)
 {
@@ -295,7 +320,7 @@ void fastset_demote(uint32_t index)
 	uint32_t marks;
 
 	do {
-		if (!fastwatch_view(watch, &view))
+		if (!fastwatch_view(watch, &view) || !is_reachable(watch, &view))
 			return;
 		ref = ref_of(index, &view);
 		if (slot_lives_as(ref.object, view.generation))
@@ -340,16 +365,18 @@ static void demote_listed(struct front *front)
 	atomic_store(&front->waiter, 0);
 }
 
+/* A child of vfork that has closed the set must not take it from its parent. */
 void fastset_ban(struct front *front)
 {
-	int epfd;
+	int epfd = front_epfd(front);
 
+	if (fdtable_doubtful() && (epfd < 0 || !front_is_here(front, epfd)))
+		return;
 	if (atomic_exchange(&front->state, FRONT_BANNED) == FRONT_BANNED ||
 		!atomic_load(&front->rings))
 		return;
 	demote_listed(front);
 	demote_where(is_of_set, atomic_load(&front->set));
-	epfd = front_epfd(front);
 	if (epfd >= 0)
 		front_take_bell(front, epfd);
 }
