@@ -274,34 +274,42 @@ struct outcome epollset_wait_in_kernel(struct epoll_call *call)
 {
 	bool watched = any_cookie();
 	struct timeout timeout = timeout_start(watched ? call->timeout : NULL);
-	struct timespec left;
 
+	call->rung = false;
 	for (int late = 0;;) {
 		struct outcome outcome = call->attempt(call);
+		bool over;
 
 		if (outcome.err || outcome.value <= 0 || !any_cookie())
 			return outcome;
 		outcome.value = epollset_translate(call, call->events, outcome.value);
+		if (outcome.value)
+			return outcome;
 		if (!watched) { /* the first cookie came while we slept */
 			watched = true;
 			timeout = timeout_start(call->timeout);
 		}
 		/* what was dropped may have kept others out: look again, even when the time is over
 		 */
-		if (outcome.value || call->rung ||
-			(timeout_over(&timeout, &left) && ++late > LATE_LOOKS))
+		over = timeout_over(&timeout, &call->left);
+		if (over && ++late > LATE_LOOKS)
 			return outcome;
-		call->timeout = call->timeout ? &left : NULL;
+		call->timeout = call->timeout ? &call->left : NULL;
+		if (call->rung)
+			return outcome;
 	}
 }
 
 struct outcome epollset_wait(struct epoll_call *call)
 {
-	struct front *front = front_of(call->epfd);
-	struct timespec left;
 	struct outcome outcome;
 
-	if (front && fastwait(front, call, &left, &outcome))
-		return outcome;
-	return epollset_wait_in_kernel(call);
+	do {
+		struct front *front = front_of(call->epfd);
+
+		if (front && fastwait(front, call, &outcome))
+			return outcome;
+		outcome = epollset_wait_in_kernel(call);
+	} while (!outcome.err && !outcome.value && call->rung);
+	return outcome;
 }

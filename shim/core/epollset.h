@@ -23,7 +23,8 @@ struct epoll_call {
 	int max;
 	const struct timespec *timeout; /* NULL: none */
 	const sigset_t *mask;
-	bool rung; /* the bell of the set's front was among the kernel's events */
+	bool rung;	      /* the bell of the set's front was among the kernel's events */
+	struct timespec left; /* of the timeout, where that points here */
 	/* Makes the system call of the flavour the program used. */
 	struct outcome (*attempt)(const struct epoll_call *call);
 };

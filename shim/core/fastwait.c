@@ -185,8 +185,7 @@ static bool is_now(const struct timespec *timeout)
 }
 
 /* True with an outcome, or false where the front was banned meanwhile. */
-static bool wait_here(struct front *front, struct epoll_call *call, struct timespec *left,
-	struct outcome *outcome)
+static bool wait_here(struct front *front, struct epoll_call *call, struct outcome *outcome)
 {
 	struct timeout limit;
 
@@ -195,17 +194,16 @@ static bool wait_here(struct front *front, struct epoll_call *call, struct times
 		return true;
 	limit = timeout_start(call->timeout);
 	for (bool late = false; atomic_load(&front->state) == FRONT_OPEN; late = true) {
-		if (late && timeout_over(&limit, left))
+		if (late && timeout_over(&limit, &call->left))
 			return true;
 		if (late && call->timeout)
-			call->timeout = left;
+			call->timeout = &call->left;
 		*outcome = sleep_and_look(front, call);
 		if (outcome->err || outcome->value)
 			return true;
 	}
-	if (timeout_over(&limit, left))
-		*left = now;
-	call->timeout = call->timeout ? left : NULL;
+	timeout_over(&limit, &call->left);
+	call->timeout = call->timeout ? &call->left : NULL;
 	return false;
 }
 
@@ -223,13 +221,13 @@ static bool is_bad(const struct epoll_call *call)
 }
 
 /* The set has no fast watch yet. The one who adds the first rings for whoever sleeps here. */
-static bool wait_for_the_first(struct front *front, struct epoll_call *call, struct timespec *left,
-	struct outcome *outcome)
+static bool wait_for_the_first(
+	struct front *front, struct epoll_call *call, struct outcome *outcome)
 {
 	*outcome = epollset_wait_in_kernel(call);
 	if (outcome->err || outcome->value || !call->rung)
 		return true;
-	return wait_here(front, call, left, outcome);
+	return wait_here(front, call, outcome);
 }
 
 static void leave(struct front *front)
@@ -238,8 +236,7 @@ static void leave(struct front *front)
 	atomic_store_explicit(&front->waiter, 0, memory_order_release);
 }
 
-bool fastwait(struct front *front, struct epoll_call *call, struct timespec *left,
-	struct outcome *outcome)
+bool fastwait(struct front *front, struct epoll_call *call, struct outcome *outcome)
 {
 	uint32_t nobody = 0;
 	bool done;
@@ -254,9 +251,9 @@ bool fastwait(struct front *front, struct epoll_call *call, struct timespec *lef
 	}
 	if (atomic_load(&front->rings)) {
 		pthread_testcancel();
-		done = wait_here(front, call, left, outcome);
+		done = wait_here(front, call, outcome);
 	} else {
-		done = wait_for_the_first(front, call, left, outcome);
+		done = wait_for_the_first(front, call, outcome);
 	}
 	leave(front);
 	return done;

@@ -8,9 +8,8 @@
 #include "core/epollset.h"
 #include "core/front.h"
 
-/* epoll_wait(2) of the front's set. False where that is not for the front any more: then what is
- * left of the call's timeout is in *left, and call->timeout is that. */
-bool fastwait(struct front *front, struct epoll_call *call, struct timespec *left,
-	struct outcome *outcome);
+/* epoll_wait(2) of the front's set. False where that is not for the front any more: then
+ * call->timeout is what is left of it. */
+bool fastwait(struct front *front, struct epoll_call *call, struct outcome *outcome);
 
 #endif
