@@ -7,12 +7,12 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
-enum { WORD_BITS = 8 * sizeof(ElfW(Addr)), HIDDEN = 0x8000, FIRST_VERSION = 2 };
+enum { WORD_BITS = 8 * sizeof(Elf64_Addr), HIDDEN = 0x8000, FIRST_VERSION = 2 };
 
 /* The tables of a loaded object. */
 struct object {
 	uintptr_t base;
-	const ElfW(Sym) * symbols;
+	const Elf64_Sym *symbols;
 	const char *strings;
 	const uint16_t *versions;
 	const uint32_t *hash; /* DT_GNU_HASH */
@@ -25,13 +25,13 @@ struct table {
 	uint32_t first; /* the symbols before it are not in the table */
 	uint32_t words;
 	uint32_t shift;
-	const ElfW(Addr) * bloom;
+	const Elf64_Addr *bloom;
 	const uint32_t *bucket;
 	const uint32_t *chain;
 };
 
 /* The library's own dynamic section. */
-extern const ElfW(Dyn) own_dynamic[] __asm__("_DYNAMIC") __attribute__((visibility("hidden")));
+extern const Elf64_Dyn own_dynamic[] __asm__("_DYNAMIC") __attribute__((visibility("hidden")));
 
 static uint32_t hash_of(const char *name)
 {
@@ -44,7 +44,7 @@ static uint32_t hash_of(const char *name)
 
 /* glibc has added the base already, except where the section is read-only, as the vDSO's; musl
  * never does. */
-static const void *at(const struct link_map *map, ElfW(Addr) address)
+static const void *at(const struct link_map *map, Elf64_Addr address)
 {
 	return (const void *)(address < map->l_addr ? address + map->l_addr : address);
 }
@@ -54,7 +54,7 @@ static void read_object(struct object *object, const struct link_map *map)
 	bool other_hash = false;
 
 	*object = (struct object){.base = map->l_addr};
-	for (const ElfW(Dyn) *entry = map->l_ld; entry->d_tag != DT_NULL; entry++) {
+	for (const Elf64_Dyn *entry = map->l_ld; entry->d_tag != DT_NULL; entry++) {
 		const void *pointer = at(map, entry->d_un.d_ptr);
 
 		switch (entry->d_tag) {
@@ -81,7 +81,7 @@ static void read_object(struct object *object, const struct link_map *map)
 			break;
 		}
 	}
-	if (!object->hash && other_hash)
+	if ((!object->hash && other_hash) || !object->symbols || !object->strings)
 		object->strange = true;
 	if (object->hash && !object->hash[0])
 		object->hash = NULL;
@@ -92,7 +92,7 @@ static struct table table_of(const uint32_t *hash)
 	struct table table = {
 		.buckets = hash[0], .first = hash[1], .words = hash[2], .shift = hash[3]};
 
-	table.bloom = (const ElfW(Addr) *)(const void *)(hash + 4);
+	table.bloom = (const Elf64_Addr *)(const void *)(hash + 4);
 	table.bucket = (const uint32_t *)(const void *)(table.bloom + table.words);
 	table.chain = table.bucket + table.buckets;
 	return table;
@@ -100,20 +100,20 @@ static struct table table_of(const uint32_t *hash)
 
 static bool may_have(const struct table *table, uint32_t hash)
 {
-	ElfW(Addr) word = table->bloom[hash / WORD_BITS & (table->words - 1)];
+	Elf64_Addr word = table->bloom[hash / WORD_BITS & (table->words - 1)];
 
 	return word >> hash % WORD_BITS & word >> (hash >> table->shift) % WORD_BITS & 1;
 }
 
 /* What dlsym passes over: an object that wants the symbol from elsewhere. */
-static bool is_wanted_only(const ElfW(Sym) * symbol)
+static bool is_wanted_only(const Elf64_Sym *symbol)
 {
 	return !symbol->st_value && symbol->st_shndx != SHN_ABS &&
 	       ELF64_ST_TYPE(symbol->st_info) != STT_TLS;
 }
 
 /* Else it has no address yet, or dlsym goes by more than this one. */
-static bool is_plain(const ElfW(Sym) * symbol)
+static bool is_plain(const Elf64_Sym *symbol)
 {
 	unsigned type = ELF64_ST_TYPE(symbol->st_info), bind = ELF64_ST_BIND(symbol->st_info);
 
@@ -125,17 +125,17 @@ static bool is_plain(const ElfW(Sym) * symbol)
 
 /* A name without a version means one that has none, or the default version where there is one
  * only. */
-static const ElfW(Sym) *
-	symbol_of(const struct object *object, const struct table *table, const struct lookup *name)
+static const Elf64_Sym *symbol_of(
+	const struct object *object, const struct table *table, const struct lookup *name)
 {
 	uint32_t index = table->bucket[name->hash % table->buckets];
-	const ElfW(Sym) *versioned = NULL;
+	const Elf64_Sym *versioned = NULL;
 	int versions = 0;
 
 	if (!index)
 		return NULL;
 	for (;; index++) {
-		const ElfW(Sym) *symbol = &object->symbols[index];
+		const Elf64_Sym *symbol = &object->symbols[index];
 		uint32_t hash = table->chain[index - table->first];
 
 		if ((hash | 1) == (name->hash | 1) && !is_wanted_only(symbol) &&
@@ -161,7 +161,7 @@ static void look_in(const struct object *object, struct lookup *names, size_t n)
 	if (object->hash)
 		table = table_of(object->hash);
 	for (size_t i = 0; i < n; i++) {
-		const ElfW(Sym) * symbol;
+		const Elf64_Sym *symbol;
 
 		if (names[i].result != LOOKUP_ABSENT)
 			continue;
@@ -181,7 +181,7 @@ static void look_in(const struct object *object, struct lookup *names, size_t n)
 
 /* The main program's entry for debuggers: NULL where it has none, or where auditors have a say in
  * what dlsym answers. */
-static const struct r_debug *debug_of(const ElfW(Dyn) * entry)
+static const struct r_debug *debug_of(const Elf64_Dyn *entry)
 {
 	const struct r_debug *debug = NULL;
 
@@ -196,8 +196,8 @@ static const struct r_debug *debug_of(const ElfW(Dyn) * entry)
 
 static const struct r_debug *find_debug(void)
 {
-	const ElfW(Phdr) *header = (const ElfW(Phdr) *)getauxval(AT_PHDR);
-	const ElfW(Phdr) *own = NULL, *dynamic = NULL;
+	const Elf64_Phdr *header = (const Elf64_Phdr *)getauxval(AT_PHDR);
+	const Elf64_Phdr *own = NULL, *dynamic = NULL;
 	size_t n = header ? getauxval(AT_PHNUM) : 0;
 	uintptr_t base;
 
@@ -210,7 +210,7 @@ static const struct r_debug *find_debug(void)
 	if (!own || !dynamic)
 		return NULL;
 	base = (uintptr_t)header - own->p_vaddr;
-	return debug_of((const ElfW(Dyn) *)(base + dynamic->p_vaddr));
+	return debug_of((const Elf64_Dyn *)(base + dynamic->p_vaddr));
 }
 
 /* The first object; NULL where the list may be changing, or dlsym goes by other rules. */
