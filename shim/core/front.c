@@ -39,6 +39,33 @@ static int open_number(uint64_t set)
 	return -1;
 }
 
+/* Number + 1 of bells whose sets are closed, for sets to come: they are not closed, so that a late
+ * ring hits no stranger's file. Moved by exchange. */
+static _Atomic int spares[FRONTS];
+
+static void spare_bell(struct front *front)
+{
+	int bell = atomic_exchange(&front->bell, 0);
+
+	for (uint32_t i = 0; i < FRONTS && bell; i++) {
+		int none = 0;
+
+		if (atomic_compare_exchange_strong(&spares[i], &none, bell))
+			bell = 0;
+	}
+}
+
+static int take_spare(void)
+{
+	int bell = 0;
+
+	for (uint32_t i = 0; i < FRONTS && !bell; i++) {
+		if (atomic_load(&spares[i]))
+			bell = atomic_exchange(&spares[i], 0);
+	}
+	return bell;
+}
+
 /* Its set is closed: what is listed here may be listed elsewhere again. A thread that still waits
  * there keeps it, and so does one that was cancelled there. */
 static bool clear(struct front *front, uint64_t set)
@@ -47,8 +74,10 @@ static bool clear(struct front *front, uint64_t set)
 
 	if (!atomic_compare_exchange_strong(&front->waiter, &nobody, 1))
 		return false;
-	if (atomic_compare_exchange_strong(&front->set, &set, 0))
+	if (atomic_compare_exchange_strong(&front->set, &set, 0)) {
 		fastwatch_unlist(front);
+		spare_bell(front);
+	}
 	atomic_store(&front->waiter, 0);
 	return true;
 }
@@ -108,6 +137,13 @@ int front_epfd(const struct front *front)
 	return fdtable_epoll_id(epfd) == set ? epfd : open_number(set);
 }
 
+static int new_bell(void)
+{
+	int fd = passing_eventfd(EFD_NONBLOCK);
+
+	return fd < 0 ? fd : internal_adopt(fd);
+}
+
 /* Its number, or -errno. */
 static int make_bell(struct front *front)
 {
@@ -116,9 +152,9 @@ static int make_bell(struct front *front)
 
 	if (old && fdtable_kind(old - 1) == FD_INTERNAL)
 		return old - 1;
-	fd = passing_eventfd(EFD_NONBLOCK);
-	if (fd >= 0)
-		fd = internal_adopt(fd);
+	fd = take_spare() - 1;
+	if (fd < 0 || fdtable_kind(fd) != FD_INTERNAL)
+		fd = new_bell();
 	if (fd < 0 || atomic_compare_exchange_strong(&front->bell, &old, fd + 1))
 		return fd;
 	internal_close(fd); /* another thread, or a handler, was faster */
@@ -204,26 +240,27 @@ void front_each(void (*act)(struct front *front))
 
 void front_bell_moved(int from, int to)
 {
-	for (uint32_t i = 0; i < atomic_load(&top); i++) {
+	for (uint32_t i = 0; i < FRONTS; i++) {
 		int bell = from + 1;
 
 		atomic_compare_exchange_strong(&fronts[i].bell, &bell, to + 1);
+		bell = from + 1;
+		atomic_compare_exchange_strong(&spares[i], &bell, to + 1);
 	}
 }
 
 static void forget(struct front *front)
 {
-	int bell = atomic_exchange(&front->bell, 0);
-
 	atomic_store(&front->state, FRONT_BANNED);
 	atomic_store(&front->rings, 0);
 	atomic_store(&front->waiter, 0);
-	if (bell)
-		internal_close(bell - 1);
+	spare_bell(front);
 }
 
 void front_forked(void)
 {
 	for (uint32_t i = 0; i < atomic_load(&top); i++)
 		forget(&fronts[i]);
+	for (int bell; (bell = take_spare());)
+		internal_close(bell - 1);
 }

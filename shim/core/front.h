@@ -26,8 +26,7 @@ struct front {
 	_Atomic uint32_t foreign;
 	/* 1 once a fast watch was made and the bell is in the set. */
 	_Atomic uint32_t rings;
-	/* Number + 1 of a kernel eventfd of the library's, 0 before it is needed; it stays for the
-	 * next set, so that a late ring hits no stranger's file. */
+	/* Number + 1 of a kernel eventfd of the library's, 0 where there is none. */
 	_Atomic int bell;
 	/* A number of the set's. */
 	_Atomic int epfd;
