@@ -204,6 +204,17 @@ static bool report_mask(int epfd, struct epoll_event *event, const struct watch 
 	return event->events != 0;
 }
 
+/* Of a watch that was fast: the kernel does not know that it is one-shot, as it may have to tell of
+ * an edge that was told. */
+static bool tell_own(int epfd, uint64_t cookie, const struct watch *watch, uint32_t edges)
+{
+	if (!watch_tell_edge(cookie, watch, edges))
+		return false;
+	if (watch->events & EPOLLONESHOT)
+		classwatch_control(epfd, EPOLL_CTL_MOD, watch->fd, 0, cookie);
+	return true;
+}
+
 /* What the program gets for an event of the kernel's; false where there is nothing to report after
  * all. */
 static bool translate(int epfd, struct epoll_event *event)
@@ -233,13 +244,13 @@ static bool translate(int epfd, struct epoll_event *event)
 	edges = atomic_load(&slot->edges);
 	event->events = current_events(&watch, slot);
 	if (!event->events) {
-		if (watch.events & EPOLLONESHOT) /* the kernel has disarmed it for nothing */
+		if (!watch.own && (watch.events & EPOLLONESHOT)) /* disarmed for nothing */
 			classwatch_rearm(epfd, &watch, event->data.u64);
 		return false;
 	}
-	if (watch.own && watch_tell(event->data.u64, edges))
+	if (watch.own && !tell_own(epfd, event->data.u64, &watch, edges))
 		return false;
-	if (watch.events & EPOLLONESHOT)
+	if (!watch.own && (watch.events & EPOLLONESHOT))
 		watch_fire(event->data.u64);
 	event->data.u64 = watch.data;
 	return true;

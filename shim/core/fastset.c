@@ -21,7 +21,7 @@ static bool fits(uint32_t events)
 {
 	if (events & (EPOLLEXCLUSIVE | EPOLLWAKEUP))
 		return false;
-	if ((events & EPOLLET) && (events & (EPOLLOUT | EPOLLONESHOT)))
+	if ((events & EPOLLET) && (events & EPOLLOUT))
 		return false;
 	return (events & EPOLLIN) || !(events & EPOLLOUT);
 }
@@ -127,47 +127,46 @@ static bool add(int epfd, const struct fdref *ref, const struct epoll_event *eve
 	return false;
 }
 
-/* What the kernel has is to be another cookie, as a new edge must be told though the write is an
- * old one. */
-static bool renew_cookie(
-	int epfd, const struct fdref *ref, struct fastwatch *watch, const struct epoll_event *event)
+/* What else than the anchor an edge-triggered watch has. */
+static void drop_edge(const struct fastwatch *watch, const struct fastwatch_view *view)
 {
-	uint64_t cookie;
-
-	if (make_cookie(epfd, ref, event, &cookie))
-		return false;
-	watch_remove(atomic_exchange(&watch->cookie, cookie));
-	return !anchor(epfd, EPOLL_CTL_MOD, ref->fd, cookie);
+	if ((fastwatch_events(view) & EPOLLET) && view->pair.data != atomic_load(&watch->cookie))
+		watch_remove(view->pair.data);
 }
 
-static bool is_edge(const struct fastwatch *watch)
+static bool replace(struct fastwatch *watch, const struct epoll_event *event, uint64_t data)
 {
-	return mask_events(atomic_load(&watch->cell.state)) & EPOLLET;
-}
-
-/* The kernel, too, tells of a watch that is modified, if it is ready. Where it is just being handed
- * over, whoever does that registers it anew. */
-static bool modify(int epfd, const struct fdref *ref, uint32_t index,
-	const struct epoll_event *event, int *err)
-{
-	struct fastwatch *watch = fastwatch_at(index);
-	bool edge = event->events & EPOLLET;
 	struct fastwatch_view view;
 	uint32_t marks;
 
-	if (!fits(event->events) ||
-		((edge || is_edge(watch)) && !renew_cookie(epfd, ref, watch, event))) {
-		fastset_ban_fd(epfd);
-		return false;
-	}
 	do {
 		fastwatch_view(watch, &view);
 		marks = fastwatch_events(&view) & (FASTWATCH_LIVE | FASTWATCH_MOVING);
 		if (!marks)
 			return false;
 		marks |= event->events & FASTWATCH_EVENTS;
-	} while (!fastwatch_change(
-		watch, &view, marks, edge ? atomic_load(&watch->cookie) : event->data.u64));
+	} while (!fastwatch_change(watch, &view, marks, data));
+	drop_edge(watch, &view);
+	return true;
+}
+
+/* The kernel, too, tells of a watch that is modified, if it is ready, though the edge be an old
+ * one. Where it is just being handed over, whoever does that registers it anew. */
+static bool modify(int epfd, const struct fdref *ref, uint32_t index,
+	const struct epoll_event *event, int *err)
+{
+	bool edge = event->events & EPOLLET;
+	uint64_t data = event->data.u64;
+
+	if (!fits(event->events) || (edge && make_cookie(epfd, ref, event, &data))) {
+		fastset_ban_fd(epfd);
+		return false;
+	}
+	if (!replace(fastwatch_at(index), event, data)) {
+		if (edge)
+			watch_remove(data);
+		return false;
+	}
 	push_if_ready(index);
 	*err = 0;
 	return true;
@@ -186,6 +185,7 @@ static bool take_out(int epfd, const struct fdref *ref, uint32_t index, int *err
 		if (!(fastwatch_events(&view) & (FASTWATCH_LIVE | FASTWATCH_MOVING)))
 			return true;
 	} while (!fastwatch_change(watch, &view, 0, 0));
+	drop_edge(watch, &view);
 	watch_remove(atomic_load(&watch->cookie));
 	return true;
 }
@@ -256,14 +256,18 @@ static bool register_with_kernel(const struct fdref *ref, const struct fastwatch
 {
 	struct front *front = front_of_set(view->set);
 	uint32_t events = fastwatch_events(view) & FASTWATCH_EVENTS;
+	bool fired = fastwatch_events(view) & FASTWATCH_FIRED;
 	int epfd = front ? front_epfd(front) : -1;
 
-	if (fastwatch_events(view) & FASTWATCH_FIRED)
-		events = EPOLLONESHOT;
+	if (events & EPOLLET)
+		events &= ~(uint32_t)EPOLLONESHOT;
 	if (epfd < 0 || !fdtable_pin(ref))
 		return false;
 	atomic_store(&front->foreign, 1);
-	classwatch_control(epfd, EPOLL_CTL_MOD, ref->fd, events, view->pair.data);
+	classwatch_control(
+		epfd, EPOLL_CTL_MOD, ref->fd, fired ? EPOLLONESHOT : events, view->pair.data);
+	if ((events & EPOLLET) && watch_fired(view->pair.data)) /* meanwhile */
+		classwatch_control(epfd, EPOLL_CTL_MOD, ref->fd, 0, view->pair.data);
 	object_unpin(ref);
 	return true;
 }
@@ -296,7 +300,7 @@ static void hand_over(struct fastwatch *watch, const struct fdref *ref, struct f
 		version = mask_version(view->pair.state);
 		done = register_with_kernel(ref, view);
 	}
-	if (done && !(fastwatch_events(view) & EPOLLET)) /* the kernel has the user's data */
+	if (done && view->pair.data != cookie) /* the kernel has something else */
 		watch_remove(cookie);
 }
 

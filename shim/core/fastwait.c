@@ -24,6 +24,7 @@ struct sight {
 	bool armed;   /* it lives, is of this set, and has not fired */
 	bool lasting; /* level-triggered, for more than once */
 	uint32_t events;
+	uint64_t data;
 };
 
 static void see(uint32_t index, uint64_t set, struct sight *sight)
@@ -35,6 +36,19 @@ static void see(uint32_t index, uint64_t set, struct sight *sight)
 	sight->armed = sight->armed && !(marks & FASTWATCH_FIRED);
 	sight->lasting = sight->armed && !(marks & (EPOLLET | EPOLLONESHOT));
 	sight->events = sight->armed ? fastwatch_shown(index, &sight->view) : 0;
+	sight->data = sight->view.pair.data;
+}
+
+/* Writers need not list it any more. */
+static void mark_fired(uint32_t index, struct fastwatch_view *view)
+{
+	uint32_t version = mask_version(view->pair.state);
+
+	while (!fastwatch_mark_fired(index, view)) {
+		if (!fastwatch_view(fastwatch_at(index), view) ||
+			mask_version(view->pair.state) != version)
+			return;
+	}
 }
 
 /* An edge that was taken off the list is this thread's to tell, even where the watch has been
@@ -46,9 +60,12 @@ static uint32_t tell_edge(uint32_t index, struct sight *sight)
 	struct watch watch;
 
 	sight->events = fastwatch_shown(index, &sight->view);
-	if (!sight->events || watch_of(cookie, &watch) != WATCH_LIVE || watch_tell(cookie, edges))
+	if (!sight->events || watch_of(cookie, &watch) != WATCH_LIVE ||
+		!watch_tell_edge(cookie, &watch, edges))
 		return 0;
-	sight->view.pair.data = watch.data;
+	if (watch.events & EPOLLONESHOT)
+		mark_fired(index, &sight->view);
+	sight->data = watch.data;
 	return sight->events;
 }
 
@@ -115,7 +132,7 @@ static struct outcome collect(struct front *front, const struct epoll_call *call
 		if (!events)
 			continue;
 		to->events = events;
-		to->data.u64 = sight.view.pair.data;
+		to->data.u64 = sight.data;
 		n++;
 	}
 	return outcome_ok(n);
@@ -161,13 +178,19 @@ static struct outcome look(struct front *front, const struct epoll_call *call)
 	return outcome;
 }
 
+static bool is_now(const struct timespec *timeout)
+{
+	return timeout && !timeout->tv_sec && !timeout->tv_nsec;
+}
+
 /* Nothing is ready. The mark comes before the last look: a writer pushes before it looks at the
  * mark. */
 static struct outcome sleep_and_look(struct front *front, const struct epoll_call *call)
 {
 	struct outcome outcome;
 
-	atomic_store(&front->sleeping, 1);
+	if (!is_now(call->timeout))
+		atomic_store(&front->sleeping, 1);
 	if (atomic_load(&front->pushed)) {
 		atomic_store(&front->sleeping, 0);
 		return collect(front, call, 0);
@@ -177,11 +200,6 @@ static struct outcome sleep_and_look(struct front *front, const struct epoll_cal
 	if (outcome.err || atomic_load(&front->state) != FRONT_OPEN)
 		return outcome;
 	return collect(front, call, outcome.value);
-}
-
-static bool is_now(const struct timespec *timeout)
-{
-	return timeout && !timeout->tv_sec && !timeout->tv_nsec;
 }
 
 /* True with an outcome, or false where the front was banned meanwhile. */

@@ -258,6 +258,15 @@ bool watch_tell(uint64_t cookie, uint32_t version)
 	return record && atomic_exchange(&record->told, told) == told;
 }
 
+bool watch_tell_edge(uint64_t cookie, const struct watch *watch, uint32_t edge)
+{
+	bool oneshot = watch->events & EPOLLONESHOT;
+
+	if ((oneshot && watch_fired(cookie)) || watch_tell(cookie, edge))
+		return false;
+	return !oneshot || !watch_fire(cookie);
+}
+
 void watch_set_by_edges(uint64_t cookie)
 {
 	struct record *record = record_of(cookie);

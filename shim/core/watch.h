@@ -58,6 +58,10 @@ bool watch_fired(uint64_t cookie);
  * it had before. */
 bool watch_tell(uint64_t cookie, uint32_t version);
 
+/* Whether an edge-triggered watch has this edge to tell, and has not fired: then it has told it,
+ * and fired where it is one-shot. */
+bool watch_tell_edge(uint64_t cookie, const struct watch *watch, uint32_t edge);
+
 /* The kernel tells edges only of this watch of a mask, whatever the user's mode. */
 void watch_set_by_edges(uint64_t cookie);
 bool watch_by_edges(uint64_t cookie);
