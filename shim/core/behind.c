@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "core/adopt.h"
-#include "core/fastset.h"
+#include "core/demote.h"
 #include "core/handover.h"
 #include "core/internal.h"
 #include "core/object.h"
@@ -22,7 +22,7 @@ void behind_closing(struct behind_close *close, int fd)
 		return;
 	internal_move_away(fd);
 	if (object_is(&number, &close->ref))
-		fastset_number_closing(&close->ref);
+		demote_number(&close->ref);
 	number = fd;
 	fdtable_begin_replace(fd);
 	close->fake = object_is(&number, &close->ref);

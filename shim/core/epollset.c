@@ -5,6 +5,7 @@
 
 #include "core/classfd.h"
 #include "core/classwatch.h"
+#include "core/demote.h"
 #include "core/eager.h"
 #include "core/fastset.h"
 #include "core/fastwait.h"
@@ -67,7 +68,7 @@ static void edges_for(const struct fdref *ref)
 void epollset_nested(int outer, int inner, uint32_t events)
 {
 	eager_all();
-	fastset_ban_fd(inner);
+	demote_set_of(inner);
 	if (!nested_note(setid_of(outer), setid_of(inner), events & EPOLLET))
 		return;
 	for (uint32_t fd = 0; fd < fdtable_top(); fd++) {
@@ -160,7 +161,7 @@ struct outcome epollset_ctl(
 		return outcome_err(classwatch_control(
 			epfd, op, ref->fd, change.event.events, change.event.data.u64));
 	if (slot_is_mask(ref->object)) {
-		fastset_ban_fd(epfd);
+		demote_set_of(epfd);
 		return outcome_of(maskwatch_ctl(
 			epfd, op, ref, &change.event, nested_needs_edges(fdtable_epoll_id(epfd))));
 	}

@@ -1,3 +1,4 @@
+#include "core/demote.h"
 #include "core/fastwait.h"
 
 #include <errno.h>
@@ -6,7 +7,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 
-#include "core/fastset.h"
 #include "core/fastwatch.h"
 #include "core/slotpool.h"
 #include "core/stats.h"
@@ -264,7 +264,7 @@ bool fastwait(struct front *front, struct epoll_call *call, struct outcome *outc
 	if (fdtable_doubtful() && !front_is_here(front, call->epfd))
 		return false;
 	if (!atomic_compare_exchange_strong(&front->waiter, &nobody, 1)) {
-		fastset_ban(front);
+		demote_set(front);
 		return false;
 	}
 	if (atomic_load(&front->rings)) {

@@ -78,6 +78,19 @@ uint32_t fastwatch_shown(uint32_t index, const struct fastwatch_view *view)
 	return slot_state(slot) & (fastwatch_events(view) | EPOLLERR | EPOLLHUP);
 }
 
+struct fdref fastwatch_ref(uint32_t index, const struct fastwatch_view *view)
+{
+	uint32_t slot = fastwatch_slot(index);
+
+	return (struct fdref){
+		.fd = view->fd,
+		.object = slotpool_slots + slot,
+		.slot = slot,
+		.generation = view->generation,
+		.entry = fdtable_object_entry(slot, view->generation),
+	};
+}
+
 uint32_t fastwatch_find(const struct fdref *ref, uint64_t set)
 {
 	if (!(atomic_load(&ref->object->watched) & WATCHED_FAST) || !atomic_load(&watches))

@@ -71,6 +71,9 @@ bool fastwatch_view(const struct fastwatch *watch, struct fastwatch_view *view);
 /* What of the events asked for its object shows now. */
 uint32_t fastwatch_shown(uint32_t index, const struct fastwatch_view *view);
 
+/* The object it is of. */
+struct fdref fastwatch_ref(uint32_t index, const struct fastwatch_view *view);
+
 /* The one of this set and number, live or moving; 0 where there is none. */
 uint32_t fastwatch_find(const struct fdref *ref, uint64_t set);
 

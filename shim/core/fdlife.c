@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "core/adopt.h"
-#include "core/fastset.h"
+#include "core/demote.h"
 #include "core/internal.h"
 #include "core/object.h"
 #include "core/passage.h"
@@ -117,7 +117,7 @@ static void begin(struct replacement *r)
 
 	internal_move_away(r->to);
 	if (object_is(&number, &r->target))
-		fastset_number_closing(&r->target);
+		demote_number(&r->target);
 	number = r->to;
 	for (int tries = 0; tries < ANNOUNCEMENTS; tries++) {
 		if (fdtable_begin_replace_within(r->to, r->rounds)) {

@@ -5,7 +5,7 @@
 
 #include "core/adopt.h"
 #include "core/classwatch.h"
-#include "core/fastset.h"
+#include "core/demote.h"
 #include "core/local.h"
 #include "core/mirror.h"
 #include "core/object.h"
@@ -17,14 +17,14 @@ void handover_number(int fd)
 	struct fdref ref;
 
 	if (fdtable_kind(fd) == FD_SET) {
-		fastset_ban_fd(fd);
+		demote_set_of(fd);
 		classwatch_share(fd);
 		return;
 	}
 	adopt_check(fd); /* it may have been replaced by a system call instruction */
 	if (!object_is(&fd, &ref))
 		return;
-	fastset_share(&ref);
+	demote_object(&ref);
 	if (slot_is_mask(ref.object))
 		atomic_store(&local_of(ref.slot)->forks, UINT32_MAX); /* others have it too */
 	else
@@ -33,7 +33,7 @@ void handover_number(int fd)
 
 static void keep_set(int epfd)
 {
-	fastset_ban_fd(epfd);
+	demote_set_of(epfd);
 	classwatch_keep(epfd);
 }
 

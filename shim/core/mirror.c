@@ -4,7 +4,7 @@
 
 #include "core/classfd.h"
 #include "core/config.h"
-#include "core/fastset.h"
+#include "core/demote.h"
 #include "core/fastwatch.h"
 #include "core/level.h"
 #include "core/object.h"
@@ -159,7 +159,7 @@ static void watch_from_outside(const struct fdref *ref)
 void mirror_always_on(void)
 {
 	config.mirror_always = true;
-	fastset_ban_all();
+	demote_all_sets();
 	for (uint32_t fd = 0; fd < fdtable_top(); fd++) {
 		struct fdref ref;
 		int number = (int)fd;

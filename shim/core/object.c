@@ -10,7 +10,7 @@
 #include "core/classfd.h"
 #include "core/config.h"
 #include "core/crash.h"
-#include "core/fastset.h"
+#include "core/demote.h"
 #include "core/fastwatch.h"
 #include "core/late.h"
 #include "core/local.h"
@@ -286,7 +286,7 @@ struct outcome object_close(const struct fdref *ref)
 {
 	if (process_borrows_memory())
 		return outcome_raw(raw_close(ref->fd));
-	fastset_number_closing(ref);
+	demote_number(ref);
 	switch (fdtable_begin_close(ref)) {
 	case CLOSE_NOW:
 		return outcome_raw(finish_close(ref));
@@ -403,7 +403,7 @@ void object_forked(void)
 	if (!atomic_load(&prepared))
 		return;
 	count_holds();
-	fastset_forked();
+	demote_forked();
 }
 
 int object_new_file(int fd)

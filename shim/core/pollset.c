@@ -1,3 +1,4 @@
+#include "core/demote.h"
 #include "core/pollset.h"
 
 #include <errno.h>
@@ -7,7 +8,6 @@
 #include <sys/resource.h>
 
 #include "core/eager.h"
-#include "core/fastset.h"
 #include "core/pollsleep.h"
 #include "core/stats.h"
 #include "core/timeout.h"
@@ -53,7 +53,7 @@ static __attribute__((noinline)) bool any_is_ours(const struct pollfd *fds, nfds
 			continue;
 		if (fdtable_kind(fd) != FD_SET)
 			return !too_long(n);
-		fastset_ban_fd(fd);
+		demote_set_of(fd);
 		eager_all();
 	}
 	return false;

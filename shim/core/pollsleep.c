@@ -6,8 +6,8 @@
 
 #include "core/classfd.h"
 #include "core/classwatch.h"
+#include "core/demote.h"
 #include "core/eager.h"
-#include "core/fastset.h"
 #include "core/internal.h"
 #include "core/mirror.h"
 #include "core/pollset.h"
@@ -28,7 +28,7 @@ void pollsleep_leave_to_kernel(struct pollset *set, nfds_t i, int fd)
 	set->asked[i].events = set->fds[i].events;
 	set->foreign += fd >= 0;
 	if (fdtable_kind(fd) == FD_SET) {
-		fastset_ban_fd(fd);
+		demote_set_of(fd);
 		eager_all();
 	}
 }

@@ -1,3 +1,4 @@
+#include "core/demote.h"
 #include "core/selectset.h"
 
 #include <errno.h>
@@ -7,7 +8,6 @@
 #include <string.h>
 
 #include "core/eager.h"
-#include "core/fastset.h"
 #include "core/fdtable.h"
 #include "core/object.h"
 #include "core/pollset.h"
@@ -100,7 +100,7 @@ bool selectset_concerned(const struct selectset *set)
 			continue;
 		if (fdtable_kind(fd) != FD_SET)
 			return true;
-		fastset_ban_fd(fd);
+		demote_set_of(fd);
 		eager_all();
 	}
 	return false;

@@ -6,8 +6,8 @@
 
 #include "core/adopt.h"
 #include "core/config.h"
+#include "core/demote.h"
 #include "core/epollset.h"
-#include "core/fastset.h"
 #include "core/mirror.h"
 #include "core/process.h"
 #include "core/stats.h"
@@ -46,7 +46,7 @@ __attribute__((constructor)) static void load(void)
 	config_load();
 	process_start();
 	adopt_inherited();
-	pthread_atfork(fastset_forking, fastset_forking, forked);
+	pthread_atfork(demote_forking, demote_forking, forked);
 	if (io_uring_is_loaded())
 		mirror_always_on();
 }

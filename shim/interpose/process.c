@@ -6,8 +6,8 @@
 #include "interpose/interpose.h"
 
 #include "core/adopt.h"
+#include "core/demote.h"
 #include "core/detour.h"
-#include "core/fastset.h"
 #include "core/process.h"
 #include "core/stats.h"
 #include "sys/alone.h"
@@ -17,13 +17,13 @@ pid_t _Fork(void)
 {
 	pid_t pid;
 
-	fastset_forking();
+	demote_forking();
 	pid = real()->_Fork();
 	if (pid == 0) {
 		object_forked();
 		stats_reset(true);
 	} else {
-		fastset_forking();
+		demote_forking();
 	}
 	return pid;
 }
@@ -50,7 +50,7 @@ static int clone_borrower(int (*fn)(void *), void *stack, int flags, void *arg, 
 	int pid;
 
 	if (!(flags & CLONE_VFORK))
-		fastset_ban_all();
+		demote_all_sets();
 	atomic_fetch_add(&fdtable_borrowers, 1);
 	pid = real()->clone(fn, stack, flags, arg, more[0], more[1], more[2]);
 	if (pid < 0 || (flags & CLONE_VFORK))
@@ -69,14 +69,14 @@ int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
 		more[i] = va_arg(list, void *);
 	va_end(list);
 	if ((flags & CLONE_FILES) && !(flags & CLONE_VM)) {
-		fastset_ban_all();
+		demote_all_sets();
 		process_share_numbers();
 	}
 	if (flags & CLONE_FILES)
 		return real()->clone(fn, stack, flags, arg, more[0], more[1], more[2]);
 	if (flags & CLONE_VM)
 		return clone_borrower(fn, stack, flags, arg, more);
-	fastset_forking();
+	demote_forking();
 	return real()->clone(begin, stack, flags, &beginning, more[0], more[1], more[2]);
 }
 
@@ -105,7 +105,7 @@ int unshare(int flags)
 	int ret;
 
 	if (flags & CLONE_FILES)
-		fastset_ban_all();
+		demote_all_sets();
 	ret = real()->unshare(flags);
 	if (!ret && (flags & CLONE_FILES) && !alone())
 		process_own_numbers();

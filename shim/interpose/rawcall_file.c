@@ -8,12 +8,12 @@
 
 #include "core/adopt.h"
 #include "core/behind.h"
+#include "core/demote.h"
 #include "core/epollset.h"
 #include "core/handover.h"
 #include "core/mirror.h"
 #include "core/process.h"
 #include "core/procfd.h"
-#include "core/fastset.h"
 #include "core/stats.h"
 #include "core/usermem.h"
 #include "interpose/open.h"
@@ -214,13 +214,13 @@ long rawcall_fork(const struct rawcall *call)
 
 	if (clone_shares_numbers(call))
 		process_share_numbers();
-	fastset_forking();
+	demote_forking();
 	pid = rawcall_through(call);
 	if (pid == 0 && !(clone_flags(call) & CLONE_VM)) {
 		object_forked();
 		stats_reset(true);
 	} else {
-		fastset_forking();
+		demote_forking();
 	}
 	return pid;
 }
