@@ -145,7 +145,7 @@ struct outcome epollset_ctl(
 	struct change change = {.epfd = epfd, .op = op, .ref = ref};
 	int err;
 
-	plainset_doubt();
+	plainset_end(epfd);
 	if (op != EPOLL_CTL_ADD && op != EPOLL_CTL_MOD && op != EPOLL_CTL_DEL)
 		return outcome_raw(raw_epoll_ctl(epfd, op, ref->fd, (void *)(uintptr_t)event));
 	if (op == EPOLL_CTL_DEL && slot_is_mask(ref->object))

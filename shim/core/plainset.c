@@ -1,15 +1,13 @@
 #include "core/plainset.h"
 
-#include <stddef.h>
+_Atomic uint64_t plainset_marks[PLAINSET_MARKS / PLAINSET_WORD];
 
-#include "core/front.h"
-#include "core/watch.h"
-
-_Atomic bool plainset_doubtful;
-
-bool plainset_has_nothing(int epfd)
+void plainset_end(int epfd)
 {
-	struct front *front = front_of(epfd);
+	uint64_t set = fdtable_epoll_id(epfd);
+	_Atomic uint64_t *marks = &plainset_marks[set % PLAINSET_MARKS / PLAINSET_WORD];
+	uint64_t mark = 1ull << set % PLAINSET_WORD;
 
-	return (!front || !atomic_load(&front->rings)) && !watch_added();
+	if (!(atomic_load(marks) & mark))
+		atomic_fetch_or(marks, mark);
 }

@@ -5,31 +5,29 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
-#include "core/fdtable.h"
 #include "core/setid.h"
 #include "sys/alone.h"
 
-/* Whether a fake fd was ever put into a set here. Set before the first one is, never cleared. */
-extern _Atomic bool plainset_doubtful;
+enum { PLAINSET_MARKS = 4096, PLAINSET_WORD = 64 };
 
-static inline void plainset_doubt(void)
-{
-	if (!atomic_load_explicit(&plainset_doubtful, memory_order_relaxed))
-		atomic_store(&plainset_doubtful, true);
-}
+/* A bit for each set into which a fake fd was put, by the number of the set; several may share one.
+ * Set before that is done, never cleared. */
+extern _Atomic uint64_t plainset_marks[PLAINSET_MARKS / PLAINSET_WORD];
 
-/* The same for a set of this process's own, with whatever was put in. */
-bool plainset_has_nothing(int epfd);
+/* A fake fd is about to be put into the set. */
+void plainset_end(int epfd);
 
 /* Another process, or thread, could put something in while this one waits; so could a handler, but
  * that ends the wait. */
 static inline bool plainset_is(int epfd)
 {
-	if (!alone() || !setid_private(epfd))
-		return false;
-	return !atomic_load_explicit(&plainset_doubtful, memory_order_relaxed) ||
-	       plainset_has_nothing(epfd);
+	uint64_t set = alone() ? setid_private(epfd) : 0;
+	uint64_t marks = atomic_load_explicit(
+		&plainset_marks[set % PLAINSET_MARKS / PLAINSET_WORD], memory_order_relaxed);
+
+	return set && !(marks >> set % PLAINSET_WORD & 1);
 }
 
 #endif

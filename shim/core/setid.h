@@ -50,15 +50,16 @@ bool setid_strange(int epfd);
 /* True where other processes may have the set too. */
 bool setid_shared(int epfd);
 
-/* True for a set that this process made, and never gave to anybody. */
-static inline bool setid_private(int epfd)
+/* The number of a set that this process made, and never gave to anybody; 0 for any other fd. */
+static inline uint64_t setid_private(int epfd)
 {
 	uint64_t entry = fdtable_entry(epfd), number = entry >> ENTRY_GENERATION_SHIFT;
+	bool private = (entry & ENTRY_SLOT_FIELD) == ENTRY_SET &&
+		       number > atomic_load_explicit(&setid_shared_up_to, memory_order_acquire) &&
+		       number > atomic_load_explicit(&setid_passed_up_to, memory_order_acquire) &&
+		       !(number & SETID_STRANGER) && !fdtable_doubtful();
 
-	return (entry & ENTRY_SLOT_FIELD) == ENTRY_SET &&
-	       number > atomic_load_explicit(&setid_shared_up_to, memory_order_acquire) &&
-	       number > atomic_load_explicit(&setid_passed_up_to, memory_order_acquire) &&
-	       !(number & SETID_STRANGER) && !fdtable_doubtful();
+	return private ? number : 0;
 }
 
 /* Other processes get the set; its key stays. */

@@ -48,14 +48,6 @@ int watch_open(void)
 	return pool_open(&records);
 }
 
-/* Set before the first one is added, never cleared; inherited by children. */
-static _Atomic bool added;
-
-bool watch_added(void)
-{
-	return atomic_load_explicit(&added, memory_order_relaxed);
-}
-
 bool watch_any(void)
 {
 	return pool_used(&records) > 1;
@@ -168,8 +160,6 @@ int watch_add(struct slot *slot, const struct watch *watch, uint64_t *cookie)
 	struct record *record;
 	int err = 0;
 
-	if (!watch_added())
-		atomic_store(&added, true);
 	if (!index)
 		index = add_record(slot, watch, &err);
 	record = pool_item(&records, index);

@@ -29,9 +29,6 @@ int watch_open(void);
 /* True where any cookie was ever given: else events need no translation. */
 bool watch_any(void);
 
-/* Whether this process, or one it was forked from, has added any. */
-bool watch_added(void);
-
 /* Stores a watch of the object and gives its cookie; 0 or an errno value. */
 int watch_add(struct slot *slot, const struct watch *watch, uint64_t *cookie);
 
