@@ -2,6 +2,7 @@
 #   make                   the library and the launcher, in build/
 #   make run               show real programs running on the shim
 #   make check             the tests; make check-programs: real programs with assertions
+#   make model             the models of the lock-free protocols, searched exhaustively by spin (some minutes)
 #   make storm SEED=1      10,000 kills among 8 processes with 64 eventfds
 #   make fuzz SEED=1 N=1000000
 #   make bench             the shim against the kernel's eventfd and pipes, in minutes; make bench-quick: in under one
@@ -169,6 +170,9 @@ run: all $(PROGRAMS)
 check-programs: all $(PROGRAMS)
 	@tests/programs/check.sh $(B)
 
+model:
+	@tests/model/run.sh
+
 storm: all $(B)/tests/storm
 	@tests/storm/run.sh $(B) 10000 $(SEED)
 
@@ -201,6 +205,6 @@ install: all
 clean:
 	rm -rf $(B)
 
-.PHONY: all criterion check run check-programs storm fuzz bench bench-quick lint install clean
+.PHONY: all criterion check run check-programs model storm fuzz bench bench-quick lint install clean
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

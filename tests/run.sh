@@ -138,11 +138,12 @@ for source in "$here"/shim/*.sh; do
 	[[ -e $source && $name == $only && $name != lib ]] || continue
 	EFDSHIM_LIB=$lib EFDSHIM=$build/efdshim script "$name" "$source" "$build/tests/shim"
 done
-for name in launcher ls msgsock vpoll crash storm; do
+for name in launcher ls msgsock vpoll crash storm model; do
 	# shellcheck disable=SC2053 # the pattern is meant as one
 	[[ $name == $only ]] || continue
 	case $name in
 	crash) script crash "$here/crash/run.sh" "$build" ;;
+	model) script model "$here/model/run.sh" quick ;;
 	storm) script storm "$here/storm/run.sh" "$build" 300 ;;
 	*) script "$name" "$here/programs/$name.sh" "$build" ;;
 	esac

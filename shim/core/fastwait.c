@@ -115,6 +115,27 @@ static uint32_t look_at_first(struct front *front, struct sight *sight)
 	return tell_level(front, index, set, sight);
 }
 
+/* Where an event could not be stored: the first of the list stays if it has one. */
+static bool drop_first(struct front *front)
+{
+	uint64_t set = atomic_load(&front->set);
+	uint32_t index = front->first;
+	struct sight sight;
+
+	see(index, set, &sight);
+	if (sight.events)
+		return false;
+	fastwatch_take_first(front);
+	if (!fastwatch_take_off(index, &sight.view, 0)) { /* it has changed */
+		fastwatch_put_last(front, index);
+		return true;
+	}
+	see(index, set, &sight);
+	if (sight.events && fastwatch_list_again(index, &sight.view))
+		fastwatch_put_last(front, index);
+	return true;
+}
+
 /* Each of the list once, as far as there is room behind the first `n` events. How many there are
  * then. EFAULT where not even one can be stored. */
 static struct outcome collect(struct front *front, const struct epoll_call *call, long n)
@@ -126,8 +147,11 @@ static struct outcome collect(struct front *front, const struct epoll_call *call
 		struct epoll_event *to = &call->events[n];
 		uint32_t events;
 
-		if (!usermem_storable(to, sizeof(*to)))
+		if (!usermem_storable(to, sizeof(*to))) {
+			if (drop_first(front))
+				continue;
 			return n ? outcome_ok(n) : outcome_err(EFAULT);
+		}
 		events = look_at_first(front, &sight);
 		if (!events)
 			continue;
