@@ -106,7 +106,8 @@ static bool is_reachable(const struct fastwatch *watch, const struct fastwatch_v
 
 	return !fdtable_doubtful() ||
 	       (epfd >= 0 && front_is_here(front, epfd) &&
-		       !fastset_anchor(epfd, EPOLL_CTL_MOD, view->fd, atomic_load(&watch->cookie)));
+		       !fastset_anchor(epfd, EPOLL_CTL_MOD, view->fd, fastwatch_events(view),
+			       atomic_load(&watch->cookie)));
 }
 
 /* The marks come first: a writer that does not find the watch live any more finds them. */

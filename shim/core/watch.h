@@ -59,6 +59,9 @@ bool watch_tell(uint64_t cookie, uint32_t version);
  * and fired where it is one-shot. */
 bool watch_tell_edge(uint64_t cookie, const struct watch *watch, uint32_t edge);
 
+/* Whether that edge was told, or it has fired: only a look. */
+bool watch_told_edge(uint64_t cookie, uint32_t edge);
+
 /* The kernel tells edges only of this watch of a mask, whatever the user's mode. */
 void watch_set_by_edges(uint64_t cookie);
 bool watch_by_edges(uint64_t cookie);
