@@ -49,7 +49,7 @@ static void push_if_ready(uint32_t index)
 	if (fastwatch_push(index) & FASTWATCH_LIVE)
 		return;
 	ref = fastwatch_ref(index, &view); /* demoted meanwhile, by who knows no edge to tell */
-	mirror_raise(&ref);
+	mirror_raise(&ref, CLASS_IN);
 }
 
 /* The kernel watches for what others put in the FIFO that do not know the front, and has a cookie
