@@ -53,7 +53,7 @@ static void pass_on(struct ring *ring, int ready, long *left)
 	const struct options *options = ring->options;
 
 	for (int i = 0; ring->reading && i < ready; i++)
-		options->kind->take(&ring->channels[ring->ready[i]]);
+		channel_take(options->kind, &ring->channels[ring->ready[i]]);
 	for (int i = 0; i < ready && *left; i++, --*left) {
 		long next = ((long)ring->ready[i] + options->active + 1) % options->channels;
 

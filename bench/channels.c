@@ -37,12 +37,11 @@ static void byte_give(const struct channel *channel)
 		die(EXIT_WRONG, "write of a byte");
 }
 
-static void byte_take(const struct channel *channel)
+static bool byte_take(const struct channel *channel)
 {
 	char byte;
 
-	if (read(channel->in, &byte, 1) != 1)
-		die(EXIT_WRONG, "read of a byte");
+	return read(channel->in, &byte, 1) == 1;
 }
 
 static void eventfd_make(struct channel *channel, bool blocking)
@@ -62,12 +61,11 @@ static void eventfd_give(const struct channel *channel)
 		die(EXIT_WRONG, "write to an eventfd");
 }
 
-static void eventfd_take(const struct channel *channel)
+static bool eventfd_take(const struct channel *channel)
 {
 	uint64_t count;
 
-	if (read(channel->in, &count, sizeof(count)) != sizeof(count))
-		die(EXIT_WRONG, "read of an eventfd");
+	return read(channel->in, &count, sizeof(count)) == sizeof(count);
 }
 
 static void mask_make(struct channel *channel, bool blocking)
@@ -92,9 +90,10 @@ static void mask_give(const struct channel *channel)
 	mask_set(channel->out, POLLIN);
 }
 
-static void mask_take(const struct channel *channel)
+static bool mask_take(const struct channel *channel)
 {
 	mask_set(channel->in, 0);
+	return true;
 }
 
 const struct channel_kind channel_pipe = {
@@ -144,6 +143,12 @@ const struct channel_kind *channel_kind_named(const char *name)
 			return kinds[i];
 	}
 	return NULL;
+}
+
+void channel_take(const struct channel_kind *kind, const struct channel *channel)
+{
+	if (!kind->take(channel))
+		die(EXIT_WRONG, "there is nothing to read");
 }
 
 void channel_close(const struct channel_kind *kind, const struct channel *channel)

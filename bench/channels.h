@@ -16,7 +16,7 @@ struct channel_kind {
 	bool merges; /* one take takes all that was given; every give is an edge, taken or not */
 	void (*make)(struct channel *channel, bool blocking);
 	void (*give)(const struct channel *channel);
-	void (*take)(const struct channel *channel);
+	bool (*take)(const struct channel *channel);  /* false: nothing is there */
 	void (*close)(const struct channel *channel); /* NULL: close of its fds does */
 };
 
@@ -25,6 +25,9 @@ extern const struct channel_kind channel_pipe, channel_socketpair, channel_event
 
 /* The kind of that name, or NULL. */
 const struct channel_kind *channel_kind_named(const char *name);
+
+/* Where something must be there. */
+void channel_take(const struct channel_kind *kind, const struct channel *channel);
 
 void channel_close(const struct channel_kind *kind, const struct channel *channel);
 

@@ -45,10 +45,11 @@ static void vpoll_give(const struct channel *channel)
 		die(EXIT_WRONG, "vpoll_ctl");
 }
 
-static void vpoll_take(const struct channel *channel)
+static bool vpoll_take(const struct channel *channel)
 {
 	if (control(channel->in, DELETE_EVENTS, EPOLLIN))
 		die(EXIT_WRONG, "vpoll_ctl");
+	return true;
 }
 
 static void vpoll_close(const struct channel *channel)

@@ -22,25 +22,29 @@ static bool merges(const struct channel_kind *kind)
 	return kind->merges;
 }
 
-/* BATCH times, again and again, with something untimed after each batch. */
-static double batches(const struct channel_kind *kind, const struct channel *channel, long times,
-	void (*timed)(const struct channel *), void (*before)(const struct channel *),
-	void (*after)(const struct channel *))
+static void empty(const struct channel_kind *kind, const struct channel *channel)
+{
+	for (int i = 0; i < (kind->merges ? 1 : BATCH); i++)
+		channel_take(kind, channel);
+}
+
+/* In batches, as a pipe takes no more; what is not timed takes them away. */
+static double writes(
+	const struct channel_kind *kind, const struct channel *channel, long times, bool emptying)
 {
 	double spent = 0;
+	long done = 0;
 
-	for (long done = 0; done < times; done += BATCH) {
-		for (int i = 0; before && i < BATCH; i++)
-			before(channel);
+	for (; done < times; done += BATCH) {
 		double start = now_ns();
 
 		for (int i = 0; i < BATCH; i++)
-			timed(channel);
+			kind->give(channel);
 		spent += now_ns() - start;
-		for (int i = 0; after && i < (kind->merges ? 1 : BATCH); i++)
-			after(channel);
+		if (emptying)
+			empty(kind, channel);
 	}
-	return spent / (double)((times + BATCH - 1) / BATCH * BATCH);
+	return spent / (double)done;
 }
 
 static double cost_write(const struct channel_kind *kind, long times)
@@ -48,7 +52,7 @@ static double cost_write(const struct channel_kind *kind, long times)
 	struct channel channel;
 
 	kind->make(&channel, false);
-	double cost = batches(kind, &channel, times, kind->give, NULL, kind->take);
+	double cost = writes(kind, &channel, times, true);
 
 	channel_close(kind, &channel);
 	return cost;
@@ -58,15 +62,24 @@ static double cost_write(const struct channel_kind *kind, long times)
 static double cost_read(const struct channel_kind *kind, long times)
 {
 	struct channel channel;
+	double spent = 0;
+	long done = 0;
 
 	if (kind == &channel_eventfd)
 		channel.in = channel.out = eventfd(0, EFD_NONBLOCK | EFD_SEMAPHORE);
 	else
 		kind->make(&channel, false);
-	double cost = batches(kind, &channel, times, kind->take, kind->give, NULL);
+	for (; done < times; done += BATCH) {
+		for (int i = 0; i < BATCH; i++)
+			kind->give(&channel);
+		double start = now_ns();
 
+		for (int i = 0; i < BATCH; i++)
+			channel_take(kind, &channel);
+		spent += now_ns() - start;
+	}
 	channel_close(kind, &channel);
-	return cost;
+	return spent / (double)done;
 }
 
 static double cost_write_read(const struct channel_kind *kind, long times)
@@ -78,7 +91,7 @@ static double cost_write_read(const struct channel_kind *kind, long times)
 
 	for (long i = 0; i < times; i++) {
 		kind->give(&channel);
-		kind->take(&channel);
+		channel_take(kind, &channel);
 	}
 	double spent = now_ns() - start;
 
@@ -128,7 +141,7 @@ static double watched(const struct channel_kind *kind, long times, uint32_t even
 		kind->give(&channel);
 		wait_for_one(epfd);
 		if (reading)
-			kind->take(&channel);
+			channel_take(kind, &channel);
 	}
 	double spent = now_ns() - start;
 
@@ -157,8 +170,7 @@ static double cost_write_readable(const struct channel_kind *kind, long times)
 
 	kind->give(&channel);
 	wait_for_one(epfd);
-	double cost =
-		batches(kind, &channel, times, kind->give, NULL, kind->merges ? NULL : kind->take);
+	double cost = writes(kind, &channel, times, !kind->merges);
 
 	close(epfd);
 	channel_close(kind, &channel);

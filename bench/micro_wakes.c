@@ -25,6 +25,7 @@ struct waiter {
 	_Atomic int tid;
 	_Atomic long woken;
 	double woken_at;
+	long in_vain; /* it was told of an event, and there was none */
 	_Atomic bool stop;
 };
 
@@ -54,7 +55,10 @@ static void *wait_on(void *argument)
 			continue;
 		if (waiter->loop)
 			waiter->woken_at = now_ns();
-		waiter->kind->take(&waiter->channel);
+		if (!waiter->kind->take(&waiter->channel)) {
+			waiter->in_vain++;
+			continue;
+		}
 		if (!waiter->loop)
 			waiter->woken_at = now_ns();
 		atomic_fetch_add(&waiter->woken, 1);
@@ -86,6 +90,8 @@ static void stop(struct waiter *waiter)
 	atomic_store(&waiter->stop, true);
 	waiter->kind->give(&waiter->channel);
 	pthread_join(waiter->thread, NULL);
+	if (waiter->in_vain)
+		fprintf(stderr, "woken %ld times for nothing\n", waiter->in_vain);
 	channel_close(waiter->kind, &waiter->channel);
 	channel_close(waiter->kind, &waiter->noise);
 }

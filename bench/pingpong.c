@@ -36,7 +36,7 @@ static void receive(const struct side *side)
 	while (side->options->loop && !side->options->loop->wait(&ready, -1))
 		;
 	if (side->reading)
-		side->options->kind->take(&side->mine);
+		channel_take(side->options->kind, &side->mine);
 }
 
 static void end(const struct side *side)

@@ -66,7 +66,7 @@ quick_round() {
 	each 'fast' ordinary
 }
 
-# Once: how many system calls.
+# How many system calls.
 calls() {
 	each 'mirror fast' calls_of ring-100-1
 	each 'mirror fast' calls_of ring-et --et
@@ -75,7 +75,10 @@ calls() {
 	each 'mirror fast' calls_of threads-epoll --threads --epoll
 	each 'mirror fast' calls_of_micro write-read write-wait-read write-readable edge create-close asleep-epoll asleep-read busy-wake busy-write
 	each 'mask' calls_of_micro write-wait-read
-	[ "$how" = full ] || return 0
+}
+
+# Once, as a check of these.
+traces() {
 	each 'pipe kernel mirror fast' traced ring-100-1
 	each 'kernel mirror fast' traced_micro write-wait-read asleep-epoll
 	each 'vpoll mask' traced_micro write-wait-read
@@ -103,7 +106,8 @@ for ((round = 1; round <= rounds; round++)); do
 	echo "round $round of $rounds" >&2
 	"${how}_round"
 done
-calls
+for ((round = 1; round <= 3; round++)); do calls; done
+[ "$how" = quick ] || traces
 report
 echo "$out: table.txt, bench.json, readme.md, speed.svg"
 [ "$broken" = 0 ]
