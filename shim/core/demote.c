@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <sys/epoll.h>
 
+#include "core/classfd.h"
 #include "core/classwatch.h"
 #include "core/fastset.h"
 #include "core/fastwatch.h"
@@ -28,40 +29,82 @@ static uint32_t marks_of(uint32_t events)
 }
 
 /* The kernel tells of a watch that it is given, if its FIFO shows the level. An edge that was told
- * already must not be told again: then the level stays down until the next write. */
+ * already must not be told again. */
 static void show_level(const struct fdref *ref, uint32_t events, bool told)
 {
 	if (!(events & EPOLLIN))
 		return;
-	if (!(events & EPOLLET)) {
-		mirror_watch(ref, CLASS_IN, false);
-		return;
-	}
 	if (!told) {
-		mirror_watch(ref, CLASS_IN, true);
+		mirror_watch(ref, CLASS_IN, events & EPOLLET);
 		return;
 	}
 	probe_fifo_edges();
 	probe_full_fifo_edges();
-	atomic_fetch_or(&ref->object->watched, WATCHED_COUNTED);
 }
 
-static bool register_with_kernel(const struct fdref *ref, const struct fastwatch_view *view)
-{
-	struct front *front = front_of_set(view->set);
-	uint32_t events = fastwatch_events(view) & FASTWATCH_EVENTS;
-	bool fired = fastwatch_events(view) & FASTWATCH_FIRED;
-	int epfd = front ? front_epfd(front) : -1;
+/* A watch on its way to the kernel. */
+struct handover {
+	const struct fdref *ref;
+	struct front *front;
+	int epfd;
+	uint32_t events;
+	uint64_t data; /* of an edge-triggered watch its cookie */
+	bool told;
+};
 
-	if (events & EPOLLET)
-		events &= ~(uint32_t)EPOLLONESHOT;
-	if (epfd < 0 || !fdtable_pin(ref))
+/* Puts it on a FIFO of its own, of which the level is down until the next write. Who has written
+ * meanwhile may not have known that. */
+static bool rest(const struct handover *h)
+{
+	const uint32_t marks = 1u << CLASS_RESTING | 1u << (CLASS_RESTING + WATCHED_EDGE);
+	const struct fdref *ref = h->ref;
+	int fd = classfd_get(ref->slot, ref->generation, CLASS_RESTING);
+	int err;
+
+	if (fd < 0)
 		return false;
-	atomic_store(&front->foreign, 1);
-	classwatch_control(
-		epfd, EPOLL_CTL_MOD, ref->fd, fired ? EPOLLONESHOT : events, view->pair.data);
-	if ((events & EPOLLET) && watch_fired(view->pair.data)) /* meanwhile */
-		classwatch_control(epfd, EPOLL_CTL_MOD, ref->fd, 0, view->pair.data);
+	atomic_fetch_or(&ref->object->watched, marks);
+	classwatch_control(h->epfd, EPOLL_CTL_MOD, ref->fd, 0, h->data);
+	err = classwatch_control(h->epfd, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLET, h->data);
+	if (err)
+		return false;
+	watch_set_class(h->data, fd);
+	if (!watch_told_edge(h->data, atomic_load(&ref->object->edges)))
+		mirror_raise(ref, CLASS_RESTING);
+	return true;
+}
+
+/* The kernel does not know that an edge-triggered watch is one-shot: see epollset.c. */
+static void register_own(const struct handover *h)
+{
+	uint32_t events = h->events & FASTWATCH_EVENTS;
+
+	if (h->events & FASTWATCH_FIRED)
+		events = EPOLLONESHOT;
+	else if (events & EPOLLET)
+		events &= ~(uint32_t)EPOLLONESHOT;
+	classwatch_control(h->epfd, EPOLL_CTL_MOD, h->ref->fd, events, h->data);
+	if ((events & EPOLLET) && watch_fired(h->data)) /* meanwhile */
+		classwatch_control(h->epfd, EPOLL_CTL_MOD, h->ref->fd, 0, h->data);
+}
+
+static bool register_with_kernel(
+	const struct fdref *ref, const struct fastwatch_view *view, bool told)
+{
+	struct handover h = {
+		.ref = ref,
+		.front = front_of_set(view->set),
+		.events = fastwatch_events(view),
+		.data = view->pair.data,
+	};
+
+	h.epfd = h.front ? front_epfd(h.front) : -1;
+	if (h.epfd < 0 || !fdtable_pin(ref))
+		return false;
+	atomic_store(&h.front->foreign, 1);
+	if (!told || (h.events & FASTWATCH_FIRED) || classwatch_must_share(h.epfd, ref) ||
+		!rest(&h))
+		register_own(&h);
 	object_unpin(ref);
 	return true;
 }
@@ -84,15 +127,31 @@ static bool settled(struct fastwatch *watch, struct fastwatch_view *view, uint32
 	return true;
 }
 
-static void hand_over(struct fastwatch *watch, const struct fdref *ref, struct fastwatch_view *view)
+/* What the kernel has of it under the number of a class FIFO is not of use any more. */
+static void take_back(const struct fastwatch_view *view, uint64_t cookie)
+{
+	struct front *front = front_of_set(view->set);
+	struct watch watch;
+
+	if (front && watch_of(cookie, &watch) == WATCH_LIVE && watch.class_fd >= 0)
+		classwatch_control(front_epfd(front), EPOLL_CTL_DEL, watch.class_fd, 0, 0);
+}
+
+/* Where it is modified meanwhile, it is registered again; who modified it has raised the edge. */
+static void hand_over(
+	struct fastwatch *watch, const struct fdref *ref, struct fastwatch_view *view, bool told)
 {
 	uint32_t version = mask_version(view->pair.state) + 1;
 	uint64_t cookie = atomic_load(&watch->cookie);
-	bool done = register_with_kernel(ref, view);
+	uint64_t data = view->pair.data;
+	bool done = register_with_kernel(ref, view, told);
 
 	while (!settled(watch, view, version)) {
+		if (told)
+			take_back(view, data);
+		told = false;
 		version = mask_version(view->pair.state);
-		done = register_with_kernel(ref, view);
+		done = register_with_kernel(ref, view, false);
 	}
 	if (done && view->pair.data != cookie) /* the kernel has something else */
 		watch_remove(cookie);
@@ -106,7 +165,8 @@ static bool is_reachable(const struct fastwatch *watch, const struct fastwatch_v
 
 	return !fdtable_doubtful() ||
 	       (epfd >= 0 && front_is_here(front, epfd) &&
-		       !fastset_anchor(epfd, EPOLL_CTL_MOD, view->fd, atomic_load(&watch->cookie)));
+		       !fastset_anchor(epfd, EPOLL_CTL_MOD, view->fd, fastwatch_events(view),
+			       atomic_load(&watch->cookie)));
 }
 
 /* The marks come first: a writer that does not find the watch live any more finds them. */
@@ -116,6 +176,7 @@ void demote_watch(uint32_t index)
 	struct fastwatch_view view;
 	struct fdref ref;
 	uint32_t marks;
+	bool told;
 
 	do {
 		if (!fastwatch_view(watch, &view) || !is_reachable(watch, &view))
@@ -127,8 +188,10 @@ void demote_watch(uint32_t index)
 	} while (!fastwatch_change(watch, &view, marks | FASTWATCH_MOVING, view.pair.data));
 	if (!slot_lives_as(ref.object, view.generation))
 		return;
-	show_level(&ref, marks, !(fastwatch_events(&view) & FASTWATCH_LISTED));
-	hand_over(watch, &ref, &view);
+	told = (marks & EPOLLIN) && (marks & EPOLLET) &&
+	       !(fastwatch_events(&view) & FASTWATCH_LISTED);
+	show_level(&ref, marks, told);
+	hand_over(watch, &ref, &view, told);
 }
 
 static void demote_where(bool (*is_it)(const struct fastwatch_view *, uint64_t), uint64_t what)

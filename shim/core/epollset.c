@@ -182,6 +182,12 @@ struct outcome epollset_ctl(
 	return outcome_of(err);
 }
 
+/* Of a watch that was fast: on a FIFO of its own. */
+static bool is_resting(const struct watch *watch)
+{
+	return watch->own && watch->class_fd >= 0;
+}
+
 /* Refreshes the level that woke us, so that a stale one does not wake us again. */
 static uint32_t current_events(const struct watch *watch, struct slot *slot)
 {
@@ -194,7 +200,8 @@ static uint32_t current_events(const struct watch *watch, struct slot *slot)
 	uint32_t state = slot_state(slot) & (watch->events | EPOLLERR | EPOLLHUP);
 
 	if (!state)
-		mirror_refresh(&ref, slot_class(slot, watch->events));
+		mirror_refresh(
+			&ref, is_resting(watch) ? CLASS_RESTING : slot_class(slot, watch->events));
 	return state;
 }
 
@@ -212,7 +219,8 @@ static bool tell_own(int epfd, uint64_t cookie, const struct watch *watch, uint3
 	if (!watch_tell_edge(cookie, watch, edges))
 		return false;
 	if (watch->events & EPOLLONESHOT)
-		classwatch_control(epfd, EPOLL_CTL_MOD, watch->fd, 0, cookie);
+		classwatch_control(epfd, EPOLL_CTL_MOD,
+			is_resting(watch) ? watch->class_fd : watch->fd, 0, cookie);
 	return true;
 }
 
@@ -234,7 +242,8 @@ static bool translate(int epfd, struct epoll_event *event)
 	}
 	slot = slotpool_slot(watch.slot);
 	/* an own FIFO is in the set as long as it is open */
-	if (!slot || (!watch.own && !object_still_open(watch.slot, watch.generation))) {
+	if (!slot || ((!watch.own || is_resting(&watch)) &&
+			     !object_still_open(watch.slot, watch.generation))) {
 		classwatch_end(epfd, &watch, event->data.u64);
 		return false;
 	}

@@ -49,7 +49,7 @@ static void push_if_ready(uint32_t index)
 	if (fastwatch_push(index) & FASTWATCH_LIVE)
 		return;
 	ref = fastwatch_ref(index, &view); /* demoted meanwhile, by who knows no edge to tell */
-	mirror_raise(&ref);
+	mirror_raise(&ref, CLASS_IN);
 }
 
 /* The kernel watches for what others put in the FIFO that do not know the front, and has a cookie
@@ -75,9 +75,9 @@ static int make_cookie(
 	return watch_add(ref->object, &watch, cookie);
 }
 
-int fastset_anchor(int epfd, int op, int fd, uint64_t cookie)
+int fastset_anchor(int epfd, int op, int fd, uint32_t events, uint64_t cookie)
 {
-	return classwatch_control(epfd, op, fd, EPOLLIN | EPOLLET, cookie);
+	return classwatch_control(epfd, op, fd, events & EPOLLIN ? EPOLLIN | EPOLLET : 0, cookie);
 }
 
 /* The kernel first: it refuses what is not to be added. */
@@ -86,7 +86,7 @@ static bool add_with(struct front *front, int epfd, const struct fdref *ref,
 {
 	uint32_t index;
 
-	*err = fastset_anchor(epfd, EPOLL_CTL_ADD, ref->fd, cookie);
+	*err = fastset_anchor(epfd, EPOLL_CTL_ADD, ref->fd, event->events, cookie);
 	index = *err ? 0 : fastwatch_add(ref, atomic_load(&front->set), event, cookie);
 	if (!index) {
 		if (!*err)
@@ -143,14 +143,19 @@ static bool replace(struct fastwatch *watch, const struct epoll_event *event, ui
 static bool modify(int epfd, const struct fdref *ref, uint32_t index,
 	const struct epoll_event *event, int *err)
 {
+	struct fastwatch *watch = fastwatch_at(index);
 	bool edge = event->events & EPOLLET;
 	uint64_t data = event->data.u64;
+	struct fastwatch_view view;
 
 	if (!fits(event->events) || (edge && make_cookie(epfd, ref, event, &data))) {
 		demote_set_of(epfd);
 		return false;
 	}
-	if (!replace(fastwatch_at(index), event, data)) {
+	if (fastwatch_view(watch, &view) && !(fastwatch_events(&view) & EPOLLIN))
+		fastset_anchor(
+			epfd, EPOLL_CTL_MOD, ref->fd, event->events, atomic_load(&watch->cookie));
+	if (!replace(watch, event, data)) {
 		if (edge)
 			watch_remove(data);
 		return false;

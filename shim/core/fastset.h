@@ -16,6 +16,6 @@ bool fastset_ctl(
 	int epfd, int op, const struct fdref *ref, const struct epoll_event *event, int *err);
 
 /* What the kernel has of a fast watch. 0 or an errno value. */
-int fastset_anchor(int epfd, int op, int fd, uint64_t cookie);
+int fastset_anchor(int epfd, int op, int fd, uint32_t events, uint64_t cookie);
 
 #endif

@@ -14,7 +14,7 @@
 #include "core/usermem.h"
 #include "core/watch.h"
 
-enum { NSEC_PER_SEC = 1000000000 };
+enum { NSEC_PER_SEC = 1000000000, OWN_EVENTS = 16 };
 
 static const struct timespec now;
 
@@ -115,6 +115,14 @@ static uint32_t look_at_first(struct front *front, struct sight *sight)
 	return tell_level(front, index, set, sight);
 }
 
+static bool has_to_tell(uint32_t index, const struct sight *sight)
+{
+	uint32_t edges = atomic_load(&slotpool_slots[fastwatch_slot(index)].edges);
+
+	return sight->events && (!(fastwatch_events(&sight->view) & EPOLLET) ||
+					!watch_told_edge(sight->view.pair.data, edges));
+}
+
 /* Where an event could not be stored: the first of the list stays if it has one. */
 static bool drop_first(struct front *front)
 {
@@ -123,7 +131,7 @@ static bool drop_first(struct front *front)
 	struct sight sight;
 
 	see(index, set, &sight);
-	if (sight.events)
+	if (has_to_tell(index, &sight))
 		return false;
 	fastwatch_take_first(front);
 	if (!fastwatch_take_off(index, &sight.view, 0)) { /* it has changed */
@@ -131,7 +139,7 @@ static bool drop_first(struct front *front)
 		return true;
 	}
 	see(index, set, &sight);
-	if (sight.events && fastwatch_list_again(index, &sight.view))
+	if (has_to_tell(index, &sight) && fastwatch_list_again(index, &sight.view))
 		fastwatch_put_last(front, index);
 	return true;
 }
@@ -179,6 +187,25 @@ static struct outcome ask_kernel(
 	return outcome_ok(n + epollset_translate(&rest, rest.events, outcome.value));
 }
 
+/* The same of a set that has nothing but fast watches: what the kernel tells is for their front,
+ * but for what another thread has just added. The program's memory need not be there. */
+static struct outcome ask_kernel_for_front(
+	const struct epoll_call *call, const struct timespec *timeout)
+{
+	struct epoll_event events[OWN_EVENTS];
+	struct epoll_call own = *call;
+	struct outcome outcome;
+
+	own.events = events;
+	own.max = call->max < OWN_EVENTS ? call->max : OWN_EVENTS;
+	outcome = ask_kernel(&own, 0, timeout);
+	if (outcome.err || !outcome.value)
+		return outcome;
+	if (!usermem_store(call->events, events, (size_t)outcome.value * sizeof(*events)))
+		return outcome_err(EFAULT);
+	return outcome;
+}
+
 /* Without sleeping. Where what is ready here leaves the kernel's no room, theirs is the next turn.
  */
 static struct outcome look(struct front *front, const struct epoll_call *call)
@@ -192,10 +219,12 @@ static struct outcome look(struct front *front, const struct epoll_call *call)
 		return outcome.err ? outcome : collect(front, call, outcome.value);
 	}
 	outcome = collect(front, call, 0);
-	if (!foreign && outcome.value)
-		stats_add(STATS_AVOIDED);
-	if (!foreign || !outcome.value)
+	if (outcome.err || !outcome.value)
 		return outcome;
+	if (!foreign) {
+		stats_add(STATS_AVOIDED);
+		return outcome;
+	}
 	if (outcome.value < call->max)
 		return ask_kernel(call, outcome.value, &now);
 	front->kernel_first = true;
@@ -219,7 +248,8 @@ static struct outcome sleep_and_look(struct front *front, const struct epoll_cal
 		atomic_store(&front->sleeping, 0);
 		return collect(front, call, 0);
 	}
-	outcome = ask_kernel(call, 0, call->timeout);
+	outcome = atomic_load(&front->foreign) ? ask_kernel(call, 0, call->timeout)
+					       : ask_kernel_for_front(call, call->timeout);
 	atomic_store(&front->sleeping, 0);
 	if (outcome.err || atomic_load(&front->state) != FRONT_OPEN)
 		return outcome;

@@ -79,7 +79,7 @@ static void repeat_level(int epfd, const struct watch *watch, uint64_t cookie)
 	const struct fdref ref = ref_of(watch);
 
 	if (!update(epfd, watch, cookie))
-		mirror_raise(&ref);
+		mirror_raise(&ref, CLASS_IN);
 }
 
 /* Of the others that this process was forked with, each has sets of its own. */

@@ -175,9 +175,9 @@ void mirror_refresh(const struct fdref *ref, unsigned class)
 		settle(ref, class, LEVEL_UP, false);
 }
 
-void mirror_raise(const struct fdref *ref)
+void mirror_raise(const struct fdref *ref, unsigned class)
 {
-	settle(ref, CLASS_IN, LEVEL_UP, true);
+	settle(ref, class, LEVEL_UP, true);
 }
 
 void mirror_mend(const struct fdref *ref)

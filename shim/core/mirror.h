@@ -64,8 +64,8 @@ void mirror_watch_out_edges(const struct fdref *ref);
  * make, for good. */
 void mirror_always_on(void);
 
-/* Raises another edge on a mask's own FIFO, if its level is to be up. */
-void mirror_raise(const struct fdref *ref);
+/* Raises another edge on the FIFO of the class, if its level is to be up. */
+void mirror_raise(const struct fdref *ref, unsigned class);
 
 /* Somebody found the FIFO of the class readable: empties it where that is stale. */
 void mirror_refresh(const struct fdref *ref, unsigned class);

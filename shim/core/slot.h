@@ -34,6 +34,9 @@ enum {
 	CLASS_PRI = 2,
 	CLASS_OUT = 4,
 	CLASS_APART = 8,
+	/* Of a counter: for a watch that has told its edge already. Its level is that of {IN}, but
+	 * is raised by the next write only. */
+	CLASS_RESTING = CLASS_IN | CLASS_PRI,
 	CLASS_COUNT = 10,
 };
 

@@ -257,6 +257,22 @@ bool watch_tell_edge(uint64_t cookie, const struct watch *watch, uint32_t edge)
 	return !oneshot || !watch_fire(cookie);
 }
 
+void watch_set_class(uint64_t cookie, int class_fd)
+{
+	struct record *record = record_of(cookie);
+
+	if (record)
+		__atomic_store_n(&record->watch.class_fd, class_fd, __ATOMIC_SEQ_CST);
+}
+
+bool watch_told_edge(uint64_t cookie, uint32_t edge)
+{
+	struct record *record = record_of(cookie);
+
+	return record &&
+	       (atomic_load(&record->told) == (uint64_t)edge + 1 || atomic_load(&record->fired));
+}
+
 void watch_set_by_edges(uint64_t cookie)
 {
 	struct record *record = record_of(cookie);

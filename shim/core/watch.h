@@ -18,8 +18,8 @@ struct watch {
 	uint32_t generation;
 	uint32_t events; /* the user's interest and flags */
 	int fd;		 /* the number it was registered under */
-	bool own;	 /* the kernel watches the object's own FIFO, as fd */
-	int class_fd;	 /* what the kernel watches; -1 where that is no fd of the library's */
+	bool own; /* the kernel watches the object's own FIFO, as fd, where it has no class_fd */
+	int class_fd;	/* what the kernel watches; -1 where that is no fd of the library's */
 	uint32_t maker; /* the mark of the process that added it, see process.h; set by watch_add */
 };
 
@@ -58,6 +58,12 @@ bool watch_tell(uint64_t cookie, uint32_t version);
 /* Whether an edge-triggered watch has this edge to tell, and has not fired: then it has told it,
  * and fired where it is one-shot. */
 bool watch_tell_edge(uint64_t cookie, const struct watch *watch, uint32_t edge);
+
+/* An own watch is on a class FIFO from now on. */
+void watch_set_class(uint64_t cookie, int class_fd);
+
+/* Whether that edge was told, or it has fired: only a look. */
+bool watch_told_edge(uint64_t cookie, uint32_t edge);
 
 /* The kernel tells edges only of this watch of a mask, whatever the user's mode. */
 void watch_set_by_edges(uint64_t cookie);
