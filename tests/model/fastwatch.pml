@@ -386,13 +386,14 @@ end:
 /* EPOLL_CTL_ADD of a free cell's object */
 inline add(o, f) {
   atomic { if :: MODE(o) == ET -> credit[o]++ :: else fi };
+  s = banned[f];
   atomic {                                              /* CAS */
     c = cell[o];
 #ifdef REUSE_LISTED
-    ok = STATE(c) == FREE && !banned[f];
+    ok = STATE(c) == FREE && !s;
     if :: ok -> cell[o] = CELL(LIVE, f) :: else fi
 #else
-    ok = STATE(c) == FREE && !banned[f] && (!(c & LISTED) || FRONT(c) == f);
+    ok = STATE(c) == FREE && !s && (!(c & LISTED) || FRONT(c) == f);
     if :: ok -> cell[o] = CELL(LIVE, f) | (c & LISTED) :: else fi
 #endif
   };
