@@ -59,8 +59,10 @@ static void remember(uintptr_t page, enum usermem_access access, uint32_t now)
 		usermem_seen.mappings = now;
 	}
 	known = *entry;
-	if (known >> USERMEM_PAGE_BITS != page)
+	if (known >> USERMEM_PAGE_BITS != page) {
+		usermem_seen.pages[page % USERMEM_REMEMBERED ^ 1] = known;
 		known = page << USERMEM_PAGE_BITS;
+	}
 	*entry = known | access;
 	/* a handler may have changed mappings, and asked for itself, since we looked */
 	atomic_signal_fence(memory_order_seq_cst);

@@ -32,12 +32,20 @@ extern _Thread_local struct usermem_seen usermem_seen;
 bool usermem_ask_range(const void *address, size_t n);
 bool usermem_verify(uintptr_t address, size_t n, enum usermem_access access);
 
+static inline bool usermem_is(uintptr_t entry, uintptr_t page, enum usermem_access access)
+{
+	return entry >> USERMEM_PAGE_BITS == page && (entry & access);
+}
+
+/* A page has two places: two that are used in turn, as of the stack and of the heap, must not drive
+ * each other out. */
 static inline bool usermem_known(uintptr_t page, enum usermem_access access)
 {
-	uintptr_t entry = usermem_seen.pages[page % USERMEM_REMEMBERED];
+	const uintptr_t *pages = usermem_seen.pages;
 
 	return usermem_seen.mappings == atomic_load(&usermem_mappings) &&
-	       entry >> USERMEM_PAGE_BITS == page && (entry & access);
+	       (usermem_is(pages[page % USERMEM_REMEMBERED], page, access) ||
+		       usermem_is(pages[page % USERMEM_REMEMBERED ^ 1], page, access));
 }
 
 /* The kernel's access_ok: whether the range could be the program's at all. */

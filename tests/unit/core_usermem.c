@@ -178,6 +178,20 @@ Test(core_usermem, as_many_pages_are_remembered_as_there_is_room_for)
 	munmap(map, 2 * USERMEM_REMEMBERED * PAGE);
 }
 
+Test(core_usermem, two_pages_that_share_a_place_do_not_drive_each_other_out)
+{
+	char *map = map_pages(USERMEM_REMEMBERED + 1, PROT_READ | PROT_WRITE);
+	char *other = map + (size_t)USERMEM_REMEMBERED * PAGE;
+
+	usermem_forget();
+	cr_assert(usermem_storable(map, 8) && usermem_storable(other, 8));
+	asked();
+	for (int i = 0; i < 10; i++)
+		cr_assert(usermem_storable(map, 8) && usermem_storable(other, 8));
+	cr_expect_eq(asked(), 0);
+	munmap(map, (USERMEM_REMEMBERED + 1) * PAGE);
+}
+
 Test(core_usermem, a_page_that_takes_anothers_place_has_its_own_leave)
 {
 	char *map = map_pages(USERMEM_REMEMBERED + 1, PROT_READ | PROT_WRITE);
