@@ -226,12 +226,14 @@ static void demote_listed(struct front *front)
 	atomic_store(&front->waiter, 0);
 }
 
-/* A child of vfork that has closed the set must not take it from its parent. */
+/* A child of vfork that has closed the set must not take its watches from its parent. Where there
+ * are none it may be the parent, to whom the set is not known to be here without a bell. */
 void demote_set(struct front *front)
 {
 	int epfd = front_epfd(front);
 
-	if (fdtable_doubtful() && (epfd < 0 || !front_is_here(front, epfd)))
+	if (fdtable_doubtful() && atomic_load(&front->rings) &&
+		(epfd < 0 || !front_is_here(front, epfd)))
 		return;
 	if (atomic_exchange(&front->state, FRONT_BANNED) == FRONT_BANNED ||
 		!atomic_load(&front->rings))
