@@ -35,6 +35,7 @@ static void show_level(const struct fdref *ref, uint32_t events, bool told)
 	if (!(events & EPOLLIN))
 		return;
 	if (!told) {
+		atomic_fetch_or(&ref->object->watched, marks_of(events));
 		mirror_watch(ref, CLASS_IN, events & EPOLLET);
 		return;
 	}
@@ -137,7 +138,7 @@ static void take_back(const struct fastwatch_view *view, uint64_t cookie)
 		classwatch_control(front_epfd(front), EPOLL_CTL_DEL, watch.class_fd, 0, 0);
 }
 
-/* Where it is modified meanwhile, it is registered again; who modified it has raised the edge. */
+/* Where it is modified meanwhile, it is registered again, and told if it is ready. */
 static void hand_over(
 	struct fastwatch *watch, const struct fdref *ref, struct fastwatch_view *view, bool told)
 {
@@ -151,6 +152,7 @@ static void hand_over(
 			take_back(view, data);
 		told = false;
 		version = mask_version(view->pair.state);
+		show_level(ref, fastwatch_events(view), false);
 		done = register_with_kernel(ref, view, false);
 	}
 	if (done && view->pair.data != cookie) /* the kernel has something else */
@@ -189,7 +191,8 @@ void demote_watch(uint32_t index)
 	if (!slot_lives_as(ref.object, view.generation))
 		return;
 	told = (marks & EPOLLIN) && (marks & EPOLLET) &&
-	       !(fastwatch_events(&view) & FASTWATCH_LISTED);
+	       !(fastwatch_events(&view) & FASTWATCH_LISTED) &&
+	       watch_told_edge(view.pair.data, atomic_load(&ref.object->edges));
 	show_level(&ref, marks, told);
 	hand_over(watch, &ref, &view, told);
 }
@@ -296,9 +299,12 @@ static bool is_any(const struct fastwatch_view *view, uint64_t unused)
 	return view->set != 0;
 }
 
-/* A thread that is not here may have added some meanwhile. */
+/* A thread that is not here may have added some meanwhile; and it may have been in the middle of a
+ * list, so that these are given up as they are. */
 void demote_forked(void)
 {
 	demote_where(is_any, 0);
 	front_forked();
+	for (uint32_t index = 1; index < fastwatch_end(); index++)
+		fastwatch_take_off_for_good(index);
 }

@@ -352,7 +352,8 @@ void fastwatch_take_off_for_good(uint32_t index)
 
 	do {
 		fastwatch_view(fastwatch_at(index), &view);
-	} while (!fastwatch_take_off(index, &view, 0));
+	} while ((fastwatch_events(&view) & FASTWATCH_LISTED) &&
+		 !fastwatch_take_off(index, &view, 0));
 }
 
 void fastwatch_unlist(struct front *front)
