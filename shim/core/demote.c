@@ -172,7 +172,7 @@ static bool is_reachable(const struct fastwatch *watch, const struct fastwatch_v
 }
 
 /* The marks come first: a writer that does not find the watch live any more finds them. */
-void demote_watch(uint32_t index)
+static void move(uint32_t index)
 {
 	struct fastwatch *watch = fastwatch_at(index);
 	struct fastwatch_view view;
@@ -195,6 +195,19 @@ void demote_watch(uint32_t index)
 	       watch_told_edge(view.pair.data, atomic_load(&ref.object->edges));
 	show_level(&ref, marks, told);
 	hand_over(watch, &ref, &view, told);
+}
+
+void demote_watch(uint32_t index)
+{
+	struct fastwatch_view view;
+	struct front *front;
+
+	if (!fastwatch_view(fastwatch_at(index), &view))
+		return;
+	front = front_of_set(view.set);
+	front_begin_move(front);
+	move(index);
+	front_end_move(front);
 }
 
 static void demote_where(bool (*is_it)(const struct fastwatch_view *, uint64_t), uint64_t what)
@@ -235,16 +248,20 @@ void demote_set(struct front *front)
 {
 	int epfd = front_epfd(front);
 
+	if (atomic_load(&front->state) == FRONT_BANNED)
+		return;
 	if (fdtable_doubtful() && atomic_load(&front->rings) &&
 		(epfd < 0 || !front_is_here(front, epfd)))
 		return;
-	if (atomic_exchange(&front->state, FRONT_BANNED) == FRONT_BANNED ||
-		!atomic_load(&front->rings))
-		return;
-	demote_listed(front);
-	demote_where(is_of_set, atomic_load(&front->set));
-	if (epfd >= 0)
-		front_take_bell(front, epfd);
+	front_begin_move(front);
+	if (atomic_exchange(&front->state, FRONT_BANNED) != FRONT_BANNED &&
+		atomic_load(&front->rings)) {
+		demote_listed(front);
+		demote_where(is_of_set, atomic_load(&front->set));
+		if (epfd >= 0)
+			front_take_bell(front, epfd);
+	}
+	front_end_move(front);
 }
 
 void demote_set_of(int epfd)

@@ -129,6 +129,20 @@ struct front *front_of(int epfd)
 	return front && atomic_load(&front->state) == FRONT_OPEN ? front : NULL;
 }
 
+#define MOVE_BEGUN (1ull << 32)
+
+void front_begin_move(struct front *front)
+{
+	if (front)
+		atomic_fetch_add(&front->moves, MOVE_BEGUN + 1);
+}
+
+void front_end_move(struct front *front)
+{
+	if (front)
+		atomic_fetch_sub(&front->moves, 1);
+}
+
 int front_epfd(const struct front *front)
 {
 	uint64_t set = atomic_load(&front->set);
@@ -254,6 +268,7 @@ static void forget(struct front *front)
 	atomic_store(&front->state, FRONT_BANNED);
 	atomic_store(&front->rings, 0);
 	atomic_store(&front->waiter, 0);
+	atomic_store(&front->moves, 0);
 	atomic_store(&front->pushed, 0);
 	front->length = 0;
 	spare_bell(front);

@@ -26,6 +26,9 @@ struct front {
 	_Atomic uint32_t foreign;
 	/* 1 once a fast watch was made and the bell is in the set. */
 	_Atomic uint32_t rings;
+	/* Demotions under way, and above them how many have begun: what they move is neither here
+	 * nor there meanwhile. Moved by who demotes, read by waiters that have found nothing. */
+	_Atomic uint64_t moves;
 	/* Number + 1 of a kernel eventfd of the library's, 0 where there is none. */
 	_Atomic int bell;
 	/* A number of the set's. */
@@ -52,6 +55,15 @@ void front_number_gone(uint64_t set);
  * NULL where there is none. */
 struct front *front_of_set(uint64_t set);
 struct front *front_of(int epfd);
+
+/* Around a demotion; the front may be NULL. And whether none was under way since `moves` was what
+ * is given. */
+void front_begin_move(struct front *front);
+void front_end_move(struct front *front);
+static inline bool front_unmoved(const struct front *front, uint64_t moves)
+{
+	return !(uint32_t)moves && atomic_load(&front->moves) == moves;
+}
 
 /* A number of the set's that is open now; -1 where there is none. */
 int front_epfd(const struct front *front);

@@ -12,7 +12,7 @@
 
 TestSuite(fast_arrival, .init = tk_setup, .fini = tk_teardown, .timeout = 60);
 
-enum { IN = EPOLLIN, SHOT = 7, OVER = 8, MEETINGS = 1500, VAIN = 30 };
+enum { IN = EPOLLIN, SHOT = 7, OVER = 8, MEETINGS = 1500, VAIN = 30, WRITES = 60 };
 
 /* The child of a vfork: it says that it is there, and runs until it is told to end. The thread that
  * made it waits for that. */
@@ -174,4 +174,80 @@ Test(fast_arrival, a_limit_without_end)
 	}
 	close(fd);
 	close(set);
+}
+
+/* Another thread does what makes the set the kernel's, in the middle of traffic. */
+struct guest {
+	pthread_barrier_t both;
+	void (*does)(int set);
+	_Atomic int set;
+	int rounds;
+};
+
+static void polls(int set)
+{
+	poll_now(set, POLLIN);
+}
+
+static void forks(int set)
+{
+	(void)set;
+	pid_t pid = fork();
+	if (!pid)
+		_exit(0);
+	waitpid(pid, NULL, 0);
+}
+
+static void *guest(void *arg)
+{
+	struct guest *g = arg;
+	for (int i = 0; i < g->rounds; i++) {
+		pthread_barrier_wait(&g->both);
+		for (volatile int n = i * 7 % 2000; n; n--)
+			;
+		g->does(g->set);
+		pthread_barrier_wait(&g->both);
+	}
+	return NULL;
+}
+
+/* Each write of this thread is there when it looks. */
+static int missed(struct guest *g, uint32_t interest)
+{
+	int missed = 0, fd = eventfd_at(0), set = set_watching(fd, interest, 1);
+	struct epoll_event event;
+	g->set = set;
+	pthread_barrier_wait(&g->both);
+	for (int i = 0; i < WRITES; i++) {
+		add_count(fd, 1);
+		missed += epoll_wait(set, &event, 1, 0) != 1;
+		take_count(fd);
+	}
+	pthread_barrier_wait(&g->both);
+	close(fd);
+	close(set);
+	return missed;
+}
+
+static void none_is_missed(void (*does)(int set), int rounds)
+{
+	static const uint32_t kinds[] = {IN, IN | EPOLLET};
+	struct guest g = {.does = does, .rounds = rounds};
+	pthread_t thread;
+	pthread_barrier_init(&g.both, NULL, 2);
+	pthread_create(&thread, NULL, guest, &g);
+	for (int i = 0; i < rounds; i++)
+		cr_assert_eq(missed(&g, kinds[i % 2]), 0, "round %d", i);
+	pthread_join(thread, NULL);
+	pthread_barrier_destroy(&g.both);
+}
+
+Test(fast_arrival, a_look_while_it_is_polled)
+{
+	none_is_missed(polls, 1000);
+}
+
+Test(fast_arrival, a_look_while_the_process_forks)
+{
+	none_is_missed(forks, 300);
 }
