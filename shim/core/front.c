@@ -187,8 +187,12 @@ static void ring(struct front *front)
 {
 	const uint64_t one = 1;
 
+	int bell = atomic_load(&front->bell) - 1;
+
+	if (fdtable_kind(bell) != FD_INTERNAL) /* a stranger's by now */
+		return;
 	stats_syscall();
-	raw_write(atomic_load(&front->bell) - 1, &one, sizeof(one));
+	raw_write(bell, &one, sizeof(one));
 }
 
 int front_hang_bell(struct front *front, int epfd)
@@ -252,14 +256,40 @@ void front_each(void (*act)(struct front *front))
 	}
 }
 
+/* To the kernel a number is part of what it has in a set. */
+static void hang_moved(struct front *front, int from, int to)
+{
+	int epfd = front_epfd(front);
+
+	if (epfd < 0 || !atomic_load(&front->rings))
+		return;
+	control_bell(epfd, EPOLL_CTL_ADD, to);
+	control_bell(epfd, EPOLL_CTL_DEL, from);
+}
+
 void front_bell_moved(int from, int to)
 {
 	for (uint32_t i = 0; i < FRONTS; i++) {
 		int bell = from + 1;
 
-		atomic_compare_exchange_strong(&fronts[i].bell, &bell, to + 1);
+		if (atomic_compare_exchange_strong(&fronts[i].bell, &bell, to + 1))
+			hang_moved(&fronts[i], from, to);
 		bell = from + 1;
 		atomic_compare_exchange_strong(&spares[i], &bell, to + 1);
+	}
+}
+
+void front_bell_lost(int fd, void (*act)(struct front *front))
+{
+	for (uint32_t i = 0; i < FRONTS; i++) {
+		int bell = fd + 1;
+
+		atomic_compare_exchange_strong(&spares[i], &bell, 0);
+		bell = fd + 1;
+		if (atomic_load(&fronts[i].bell) != bell)
+			continue;
+		act(&fronts[i]);
+		atomic_compare_exchange_strong(&fronts[i].bell, &bell, 0);
 	}
 }
 

@@ -87,8 +87,12 @@ void front_note_foreign(int epfd);
 /* Each front there is. */
 void front_each(void (*act)(struct front *front));
 
-/* An internal fd has another number now. */
+/* An internal fd has another number now, and the old one for a moment still. */
 void front_bell_moved(int from, int to);
+
+/* It is about to be lost to the program, as there is no other number: for each front whose bell it
+ * is. */
+void front_bell_lost(int fd, void (*act)(struct front *front));
 
 /* In a forked child: its sets are its parent's too. */
 void front_forked(void);

@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 
 #include "core/classfd.h"
+#include "core/demote.h"
 #include "core/fdtable.h"
 #include "core/front.h"
 #include "core/process.h"
@@ -161,6 +162,8 @@ void internal_move_away(int fd)
 	if (fdtable_kind(fd) != FD_INTERNAL)
 		return;
 	moved = internal_dup(fd);
+	if (moved < 0 && !process_borrows_memory())
+		front_bell_lost(fd, demote_set);
 	if (moved < 0)
 		return;
 	store_fd_moved(fd, moved);

@@ -5,14 +5,18 @@
 #include "testkit.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 TestSuite(fast_arrival, .init = tk_setup, .fini = tk_teardown, .timeout = 60);
 
 enum { IN = EPOLLIN, SHOT = 7, OVER = 8, MEETINGS = 1500, VAIN = 30, WRITES = 60 };
+enum { END = 64, A_WHILE = 5000 };
 
 /* The child of a vfork: it says that it is there, and runs until it is told to end. The thread that
  * made it waits for that. */
@@ -72,6 +76,42 @@ Test(fast_arrival, asleep_since_a_vfork)
 		close(fd);
 		close(set);
 	}
+}
+
+/* The program takes all numbers there are: nothing of the library's goes to what it has there. */
+static long wait_a_while(void *arg)
+{
+	struct waited *wait = arg;
+	return epoll_wait(wait->set, wait->events, 8, A_WHILE);
+}
+
+static int take_all_numbers(void *arg)
+{
+	const struct rlimit limit = {END, END};
+	struct waited wait;
+	struct waiter waiter;
+	int ends[2], left, fd;
+	(void)arg;
+	if (setrlimit(RLIMIT_NOFILE, &limit) || pipe(ends))
+		return 1;
+	fd = eventfd_at(0);
+	wait.set = set_watching(fd, IN, 1);
+	for (int to = END - 1; to > wait.set; to--)
+		if (fcntl(to, F_GETFD) < 0 && dup2(ends[1], to) != to)
+			return 2;
+	close(END - 1); /* for what the test does itself */
+	waiter_start(&waiter, wait_a_while, &wait);
+	add_count(fd, 1);
+	if (waiter_result(&waiter) != 1)
+		return 3;
+	if (ioctl(ends[0], FIONREAD, &left) || left)
+		return 4;
+	return 0;
+}
+
+Test(fast_arrival, where_the_program_takes_all_numbers)
+{
+	cr_assert_eq(child_reap(child_start(take_all_numbers, NULL)), 0);
 }
 
 /* A loop sleeps, a second thread looks once, and meanwhile the shot is fired. */
