@@ -60,7 +60,8 @@ static void remember(uintptr_t page, enum usermem_access access, uint32_t now)
 	}
 	known = *entry;
 	if (known >> USERMEM_PAGE_BITS != page) {
-		usermem_seen.pages[page % USERMEM_REMEMBERED ^ 1] = known;
+		if ((known >> USERMEM_PAGE_BITS) % USERMEM_REMEMBERED == page % USERMEM_REMEMBERED)
+			usermem_seen.pages[usermem_second(page)] = known;
 		known = page << USERMEM_PAGE_BITS;
 	}
 	*entry = known | access;
