@@ -192,7 +192,8 @@ uint32_t fastwatch_add(
 			continue;
 		raise_end(ref->slot);
 		publish(fastwatch_at(index), ref, set, event, cookie);
-		atomic_fetch_or(&ref->object->watched, WATCHED_FAST);
+		atomic_fetch_or(
+			&ref->object->watched, i ? WATCHED_FAST | WATCHED_TWICE : WATCHED_FAST);
 		return index;
 	}
 	return 0;
@@ -235,11 +236,12 @@ uint32_t fastwatch_push(uint32_t index)
  * that was not told had them set before. */
 uint32_t fastwatch_written(uint32_t slot, uint32_t watched)
 {
+	unsigned room = watched & WATCHED_TWICE ? FASTWATCH_ROOM : 1;
 	uint32_t marks = 0;
 
 	if (watched & WATCHED_COUNTED)
 		atomic_fetch_add(&slotpool_slots[slot].edges, 1);
-	for (unsigned i = 0; i < FASTWATCH_ROOM && atomic_load(&watches); i++)
+	for (unsigned i = 0; i < room && atomic_load(&watches); i++)
 		marks |= fastwatch_push(fastwatch_index(slot, i));
 	if (marks & (FASTWATCH_MOVING | FASTWATCH_MOVED))
 		return atomic_load(&slotpool_slots[slot].watched);

@@ -66,6 +66,12 @@ enum { WATCHED_EDGE = CLASS_COUNT, CLASSES_MASK = 0x3fe };
 #define WATCHED_FAST (1u << 23)
 #define WATCHED_COUNTED (1u << 24)
 
+/* slot.watched: a process has had two fast watches of the object */
+#define WATCHED_TWICE (1u << 25)
+
+/* What of it is only for fronts. */
+#define WATCHED_BY_FRONTS (WATCHED_FAST | WATCHED_COUNTED | WATCHED_TWICE)
+
 struct slot {
 	union {
 		struct {
