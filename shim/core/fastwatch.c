@@ -248,13 +248,18 @@ uint32_t fastwatch_written(uint32_t slot, uint32_t watched)
 	return watched;
 }
 
+/* Of a level-triggered one that is handed over the kernel tells as soon as it has it. */
 bool fastwatch_told_by_kernel(uint32_t slot, uint64_t cookie)
 {
 	for (unsigned i = 0; i < FASTWATCH_ROOM && atomic_load(&watches); i++) {
 		uint32_t index = fastwatch_index(slot, i);
+		uint32_t marks;
 
-		if (atomic_load(&fastwatch_at(index)->cookie) == cookie)
-			return fastwatch_push(index) & FASTWATCH_LIVE;
+		if (atomic_load(&fastwatch_at(index)->cookie) != cookie)
+			continue;
+		marks = fastwatch_push(index);
+		return (marks & FASTWATCH_LIVE) ||
+		       ((marks & (FASTWATCH_MOVING | FASTWATCH_MOVED)) && !(marks & EPOLLET));
 	}
 	return false;
 }
