@@ -35,6 +35,7 @@ static void show_level(const struct fdref *ref, uint32_t events, bool told)
 	if (!(events & EPOLLIN))
 		return;
 	if (!told) {
+		atomic_fetch_or(&ref->object->watched, marks_of(events));
 		mirror_watch(ref, CLASS_IN, events & EPOLLET);
 		return;
 	}
@@ -178,7 +179,8 @@ void demote_watch(uint32_t index)
 	if (!slot_lives_as(ref.object, view.generation))
 		return;
 	told = (marks & EPOLLIN) && (marks & EPOLLET) &&
-	       !(fastwatch_events(&view) & FASTWATCH_LISTED);
+	       !(fastwatch_events(&view) & FASTWATCH_LISTED) &&
+	       watch_told_edge(view.pair.data, atomic_load(&ref.object->edges));
 	show_level(&ref, marks, told);
 	hand_over(watch, &ref, &view, told);
 }
@@ -215,12 +217,14 @@ static void demote_listed(struct front *front)
 	atomic_store(&front->waiter, 0);
 }
 
-/* A child of vfork that has closed the set must not take it from its parent. */
+/* A child of vfork that has closed the set must not take its watches from its parent. Where there
+ * are none it may be the parent, to whom the set is not known to be here without a bell. */
 void demote_set(struct front *front)
 {
 	int epfd = front_epfd(front);
 
-	if (fdtable_doubtful() && (epfd < 0 || !front_is_here(front, epfd)))
+	if (fdtable_doubtful() && atomic_load(&front->rings) &&
+		(epfd < 0 || !front_is_here(front, epfd)))
 		return;
 	if (atomic_exchange(&front->state, FRONT_BANNED) == FRONT_BANNED ||
 		!atomic_load(&front->rings))
@@ -283,9 +287,12 @@ static bool is_any(const struct fastwatch_view *view, uint64_t unused)
 	return view->set != 0;
 }
 
-/* A thread that is not here may have added some meanwhile. */
+/* A thread that is not here may have added some meanwhile; and it may have been in the middle of a
+ * list, so that these are given up as they are. */
 void demote_forked(void)
 {
 	demote_where(is_any, 0);
 	front_forked();
+	for (uint32_t index = 1; index < fastwatch_end(); index++)
+		fastwatch_take_off_for_good(index);
 }
