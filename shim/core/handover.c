@@ -9,6 +9,8 @@
 #include "core/local.h"
 #include "core/mirror.h"
 #include "core/object.h"
+#include "core/process.h"
+#include "core/warm.h"
 #include "core/watch.h"
 #include "sys/raw.h"
 
@@ -55,6 +57,15 @@ static void hand_over(bool all)
 void handover_inherited(void)
 {
 	hand_over(false);
+}
+
+/* The new image is the same process, so that nobody else would ever take what this one keeps. The
+ * memory of a vfork child is its parent's, which goes on. */
+void handover_new_image(void)
+{
+	handover_inherited();
+	if (!process_borrows_memory())
+		warm_leave();
 }
 
 void handover_all(void)

@@ -229,7 +229,7 @@ long rawcall_exec(const struct rawcall *call)
 {
 	long ret;
 
-	handover_inherited();
+	handover_new_image();
 	ret = rawcall_through(call);
 	handover_stayed();
 	return ret;
