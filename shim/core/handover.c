@@ -9,7 +9,6 @@
 #include "core/local.h"
 #include "core/mirror.h"
 #include "core/object.h"
-#include "core/process.h"
 #include "core/warm.h"
 #include "core/watch.h"
 #include "sys/raw.h"
@@ -59,13 +58,11 @@ void handover_inherited(void)
 	hand_over(false);
 }
 
-/* The new image is the same process, so that nobody else would ever take what this one keeps. The
- * memory of a vfork child is its parent's, which goes on. */
+/* The new image is the same process, so that nobody else would ever take what this one keeps. */
 void handover_new_image(void)
 {
 	handover_inherited();
-	if (!process_borrows_memory())
-		warm_leave();
+	warm_leave();
 }
 
 void handover_all(void)

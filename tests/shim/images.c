@@ -1,5 +1,5 @@
-/* Starts itself as a new image again and again, by whatever way it is told; each image makes
- * eventfds and closes them. */
+/* Starts itself as a new image again and again, by whatever way it is told, or children that end by
+ * one; each makes eventfds and closes them. */
 #include "prog.h"
 
 #include <fcntl.h>
@@ -49,6 +49,22 @@ static void start_nothing(void)
 	make_some();
 }
 
+static void have_children(const char *way)
+{
+	for (int i = 0; i < IMAGES; i++) {
+		int status;
+		pid_t child = fork();
+
+		if (!child) {
+			make_some();
+			if (!strcmp(way, "_exit"))
+				_exit(0);
+			syscall(SYS_exit_group, 0);
+		}
+		require(child > 0 && waitpid(child, &status, 0) == child && !status, "a child");
+	}
+}
+
 int main(int argc, char **argv)
 {
 	int left = argc > 2 ? atoi(argv[2]) : IMAGES;
@@ -59,6 +75,10 @@ int main(int argc, char **argv)
 	start_nothing();
 	if (!left)
 		return 0;
+	if (strstr(argv[1], "exit")) {
+		have_children(argv[1]);
+		return 0;
+	}
 	snprintf(number, sizeof(number), "%d", left - 1);
 	start(argv[1], (char *[]){argv[0], argv[1], number, NULL});
 	prog_fail("the next image");
