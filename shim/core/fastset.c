@@ -72,6 +72,8 @@ static int make_cookie(
 	};
 
 	setid_note_cookie();
+	if (event->events & EPOLLOUT)
+		atomic_fetch_or(&ref->object->watched, WATCHED_FAST_OUT);
 	if (event->events & EPOLLET)
 		atomic_fetch_or(&ref->object->watched, WATCHED_COUNTED);
 	return watch_add(ref->object, &watch, cookie);
