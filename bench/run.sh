@@ -14,7 +14,7 @@ mkdir -p "$out"
 tmp=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 unset "${!EFDSHIM_@}" LD_PRELOAD
-export EFDSHIM_DIR=$tmp/state
+export EFDSHIM_DIR=$tmp/state LC_ALL=C # points in numbers
 cores=$(nproc)
 # shellcheck source=bench/measure.sh
 . "$here/measure.sh"

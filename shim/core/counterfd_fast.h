@@ -74,7 +74,7 @@ static inline ssize_t counterfd_fast_read(
 		return otherwise(fd, buf, n);
 	before -= after;
 	memcpy(buf, &before, sizeof(before));
-	if ((atomic_load(&slot->watched) & ~WATCHED_FAST) | atomic_load(&slot->write_waiters))
+	if ((atomic_load(&slot->watched) & ~WATCHED_BY_FRONTS) | atomic_load(&slot->write_waiters))
 		return counterfd_tell_read(fd, entry, before + after, after);
 	return sizeof(before);
 }
@@ -84,7 +84,7 @@ static inline ssize_t counterfd_fast_read(
  * the new count. */
 static inline bool counterfd_fast_shown(const struct slot *slot, uint32_t watched, uint64_t count)
 {
-	watched &= ~WATCHED_FAST;
+	watched &= ~WATCHED_BY_FRONTS;
 	return !(watched & ~(1u << CLASS_IN | WATCHED_OUT)) && count && count < COUNTER_LIMIT &&
 	       (!watched || (atomic_load(&slot->level[CLASS_IN]) & 1));
 }

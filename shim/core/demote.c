@@ -50,12 +50,12 @@ struct handover {
 	int epfd;
 	uint32_t events;
 	uint64_t data; /* of an edge-triggered watch its cookie */
-	bool told;
+	int resting;   /* the class FIFO it is on, or -1 */
 };
 
 /* Puts it on a FIFO of its own, of which the level is down until the next write. Who has written
  * meanwhile may not have known that. */
-static bool rest(const struct handover *h)
+static bool rest(struct handover *h)
 {
 	const uint32_t marks = 1u << CLASS_RESTING | 1u << (CLASS_RESTING + WATCHED_EDGE);
 	const struct fdref *ref = h->ref;
@@ -69,6 +69,7 @@ static bool rest(const struct handover *h)
 	err = classwatch_control(h->epfd, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLET, h->data);
 	if (err)
 		return false;
+	h->resting = fd;
 	watch_set_class(h->data, fd);
 	if (!watch_told_edge(h->data, atomic_load(&ref->object->edges)))
 		mirror_raise(ref, CLASS_RESTING);
@@ -89,24 +90,22 @@ static void register_own(const struct handover *h)
 		classwatch_control(h->epfd, EPOLL_CTL_MOD, h->ref->fd, 0, h->data);
 }
 
-static bool register_with_kernel(
-	const struct fdref *ref, const struct fastwatch_view *view, bool told)
+/* False where it cannot be. */
+static bool register_with_kernel(struct handover *h, const struct fastwatch_view *view, bool told)
 {
-	struct handover h = {
-		.ref = ref,
-		.front = front_of_set(view->set),
-		.events = fastwatch_events(view),
-		.data = view->pair.data,
-	};
-
-	h.epfd = h.front ? front_epfd(h.front) : -1;
-	if (h.epfd < 0 || !fdtable_pin(ref))
+	h->events = fastwatch_events(view);
+	h->data = view->pair.data;
+	h->epfd = h->front ? front_epfd(h->front) : -1;
+	if (h->epfd < 0 || !fdtable_pin(h->ref))
 		return false;
-	atomic_store(&h.front->foreign, 1);
-	if (!told || (h.events & FASTWATCH_FIRED) || classwatch_must_share(h.epfd, ref) ||
-		!rest(&h))
-		register_own(&h);
-	object_unpin(ref);
+	if (h->resting >= 0)
+		classwatch_control(h->epfd, EPOLL_CTL_DEL, h->resting, 0, 0);
+	h->resting = -1;
+	atomic_store(&h->front->foreign, 1);
+	if (!told || (h->events & FASTWATCH_FIRED) || classwatch_must_share(h->epfd, h->ref) ||
+		!rest(h))
+		register_own(h);
+	object_unpin(h->ref);
 	return true;
 }
 
@@ -128,32 +127,21 @@ static bool settled(struct fastwatch *watch, struct fastwatch_view *view, uint32
 	return true;
 }
 
-/* What the kernel has of it under the number of a class FIFO is not of use any more. */
-static void take_back(const struct fastwatch_view *view, uint64_t cookie)
-{
-	struct front *front = front_of_set(view->set);
-	struct watch watch;
-
-	if (front && watch_of(cookie, &watch) == WATCH_LIVE && watch.class_fd >= 0)
-		classwatch_control(front_epfd(front), EPOLL_CTL_DEL, watch.class_fd, 0, 0);
-}
-
-/* Where it is modified meanwhile, it is registered again, and told if it is ready. */
+/* Where it is modified meanwhile it is registered again, and the kernel tells of it if it is ready.
+ */
 static void hand_over(
 	struct fastwatch *watch, const struct fdref *ref, struct fastwatch_view *view, bool told)
 {
+	struct handover h = {.ref = ref, .front = front_of_set(view->set), .resting = -1};
 	uint32_t version = mask_version(view->pair.state) + 1;
 	uint64_t cookie = atomic_load(&watch->cookie);
-	uint64_t data = view->pair.data;
-	bool done = register_with_kernel(ref, view, told);
+	bool done = register_with_kernel(&h, view, told);
 
 	while (!settled(watch, view, version)) {
-		if (told)
-			take_back(view, data);
-		told = false;
 		version = mask_version(view->pair.state);
+		atomic_fetch_or(&ref->object->watched, marks_of(fastwatch_events(view)));
 		show_level(ref, fastwatch_events(view), false);
-		done = register_with_kernel(ref, view, false);
+		done = register_with_kernel(&h, view, false);
 	}
 	if (done && view->pair.data != cookie) /* the kernel has something else */
 		watch_remove(cookie);

@@ -196,7 +196,8 @@ uint32_t fastwatch_add(
 			continue;
 		raise_end(ref->slot);
 		publish(fastwatch_at(index), ref, set, event, cookie);
-		atomic_fetch_or(&ref->object->watched, WATCHED_FAST);
+		atomic_fetch_or(
+			&ref->object->watched, i ? WATCHED_FAST | WATCHED_TWICE : WATCHED_FAST);
 		return index;
 	}
 	return 0;
@@ -239,24 +240,30 @@ uint32_t fastwatch_push(uint32_t index)
  * that was not told had them set before. */
 uint32_t fastwatch_written(uint32_t slot, uint32_t watched)
 {
+	unsigned room = watched & WATCHED_TWICE ? FASTWATCH_ROOM : 1;
 	uint32_t marks = 0;
 
 	if (watched & WATCHED_COUNTED)
 		atomic_fetch_add(&slotpool_slots[slot].edges, 1);
-	for (unsigned i = 0; i < FASTWATCH_ROOM && atomic_load(&watches); i++)
+	for (unsigned i = 0; i < room && atomic_load(&watches); i++)
 		marks |= fastwatch_push(fastwatch_index(slot, i));
 	if (marks & (FASTWATCH_MOVING | FASTWATCH_MOVED))
 		return atomic_load(&slotpool_slots[slot].watched);
 	return watched;
 }
 
+/* Of a level-triggered one that is handed over the kernel tells as soon as it has it. */
 bool fastwatch_told_by_kernel(uint32_t slot, uint64_t cookie)
 {
 	for (unsigned i = 0; i < FASTWATCH_ROOM && atomic_load(&watches); i++) {
 		uint32_t index = fastwatch_index(slot, i);
+		uint32_t marks;
 
-		if (atomic_load(&fastwatch_at(index)->cookie) == cookie)
-			return fastwatch_push(index) & FASTWATCH_LIVE;
+		if (atomic_load(&fastwatch_at(index)->cookie) != cookie)
+			continue;
+		marks = fastwatch_push(index);
+		return (marks & FASTWATCH_LIVE) ||
+		       ((marks & (FASTWATCH_MOVING | FASTWATCH_MOVED)) && !(marks & EPOLLET));
 	}
 	return false;
 }

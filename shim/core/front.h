@@ -38,14 +38,16 @@ struct front {
 	uint32_t first;
 	uint32_t last;
 	uint32_t length;
-	bool kernel_first; /* at the next wait, as it had no room at the last */
 	/* Watches that were made ready, last come first; pushed by writers, taken whole by the
 	 * waiter. seq_cst: see fastwatch_push. */
-	_Alignas(64) _Atomic uint32_t pushed;
+	_Atomic uint32_t pushed;
 	/* 1 while the waiter sleeps in the kernel, or is about to. Set by it before its last look,
 	 * exchanged for 0 by the first writer that finds it, who rings. */
 	_Atomic uint32_t sleeping;
-};
+	/* The waiter's, too: the kernel is first at the next wait, as it had no room at the last.
+	 */
+	bool kernel_first;
+} __attribute__((aligned(64)));
 
 /* `epfd` is a new set; a number was closed, or turned out to be stale, that was the set's. */
 void front_made(int epfd);

@@ -9,6 +9,7 @@
 #include "core/local.h"
 #include "core/mirror.h"
 #include "core/object.h"
+#include "core/warm.h"
 #include "core/watch.h"
 #include "sys/raw.h"
 
@@ -55,6 +56,13 @@ static void hand_over(bool all)
 void handover_inherited(void)
 {
 	hand_over(false);
+}
+
+/* The new image is the same process, so that nobody else would ever take what this one keeps. */
+void handover_new_image(void)
+{
+	handover_inherited();
+	warm_leave();
 }
 
 void handover_all(void)

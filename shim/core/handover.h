@@ -9,7 +9,10 @@ void handover_number(int fd);
 /* Before a new image is started, here or in a child: all that it inherits. */
 void handover_inherited(void);
 
-/* The same where fds that are closed on exec may come along too, duplicated in between. */
+/* The same, and the new image takes this one's place. */
+void handover_new_image(void);
+
+/* The first where fds that are closed on exec may come along too, duplicated in between. */
 void handover_all(void);
 
 /* No image took this one's place, or a child has it: what is the library's own stays behind again.

@@ -46,7 +46,7 @@ static inline void mirror_was_read(const struct fdref *ref, struct counter_step 
 {
 	const struct slot *slot = ref->object;
 
-	if ((atomic_load(&slot->watched) & ~WATCHED_FAST) | atomic_load(&slot->write_waiters))
+	if ((atomic_load(&slot->watched) & ~WATCHED_BY_FRONTS) | atomic_load(&slot->write_waiters))
 		mirror_tell_read(ref, step);
 	else
 		stats_add(STATS_AVOIDED);

@@ -48,26 +48,37 @@ static bool probe(uintptr_t address, enum usermem_access access)
 	return probe_store(address) || (probe_load(address) && probe_store(address));
 }
 
+/* The page's entry among its two places. One that comes anew has the first of them, and the one
+ * that came last the second: the two that came last are both there. */
+static uintptr_t *make_entry(uintptr_t page)
+{
+	uintptr_t *first = &usermem_seen.pages[page % (USERMEM_REMEMBERED / 2)];
+	uintptr_t *second = first + USERMEM_REMEMBERED / 2;
+
+	if (*second >> USERMEM_PAGE_BITS == page)
+		return second;
+	if (*first >> USERMEM_PAGE_BITS != page)
+		*second = *first;
+	return first;
+}
+
 /* `now`: what usermem_mappings was before the page was probed. */
 static void remember(uintptr_t page, enum usermem_access access, uint32_t now)
 {
-	uintptr_t *entry = &usermem_seen.pages[page % USERMEM_REMEMBERED];
-	uintptr_t known;
+	uintptr_t *entry, known;
 
 	if (usermem_seen.mappings != now) {
 		memset(usermem_seen.pages, 0, sizeof(usermem_seen.pages));
 		usermem_seen.mappings = now;
 	}
+	entry = make_entry(page);
 	known = *entry;
-	if (known >> USERMEM_PAGE_BITS != page) {
-		usermem_seen.pages[page % USERMEM_REMEMBERED ^ 1] = known;
-		known = page << USERMEM_PAGE_BITS;
-	}
-	*entry = known | access;
-	/* a handler may have changed mappings, and asked for itself, since we looked */
+	*entry = (known >> USERMEM_PAGE_BITS == page ? known : page << USERMEM_PAGE_BITS) | access;
+	/* a handler may have changed mappings, and asked for itself, since we looked: what was
+	 * moved is as doubtful as what is new */
 	atomic_signal_fence(memory_order_seq_cst);
 	if (atomic_load(&usermem_mappings) != now)
-		*entry = 0;
+		memset(usermem_seen.pages, 0, sizeof(usermem_seen.pages));
 }
 
 bool usermem_verify(uintptr_t from, size_t n, enum usermem_access access)

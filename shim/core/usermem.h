@@ -32,6 +32,12 @@ extern _Thread_local struct usermem_seen usermem_seen;
 bool usermem_ask_range(const void *address, size_t n);
 bool usermem_verify(uintptr_t address, size_t n, enum usermem_access access);
 
+/* Far from the next page's. */
+static inline uintptr_t usermem_second(uintptr_t page)
+{
+	return (page + USERMEM_REMEMBERED / 2) % USERMEM_REMEMBERED;
+}
+
 static inline bool usermem_is(uintptr_t entry, uintptr_t page, enum usermem_access access)
 {
 	return entry >> USERMEM_PAGE_BITS == page && (entry & access);
@@ -45,7 +51,7 @@ static inline bool usermem_known(uintptr_t page, enum usermem_access access)
 
 	return usermem_seen.mappings == atomic_load(&usermem_mappings) &&
 	       (usermem_is(pages[page % USERMEM_REMEMBERED], page, access) ||
-		       usermem_is(pages[page % USERMEM_REMEMBERED ^ 1], page, access));
+		       usermem_is(pages[usermem_second(page)], page, access));
 }
 
 /* The kernel's access_ok: whether the range could be the program's at all. */

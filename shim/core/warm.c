@@ -9,6 +9,7 @@
 #include "core/fdtable.h"
 #include "core/fifo.h"
 #include "core/internal.h"
+#include "core/process.h"
 #include "core/slotpool.h"
 #include "core/stats.h"
 #include "core/store.h"
@@ -163,7 +164,8 @@ bool warm_begin(uint32_t index, uint32_t life)
 
 void warm_leave(void)
 {
-	uint32_t slot = warm_take();
+	/* the memory of a vfork child is its parent's, which goes on */
+	uint32_t slot = process_borrows_memory() ? 0 : warm_take();
 
 	if (!slot)
 		return;

@@ -30,7 +30,8 @@ bool warm_begin(uint32_t slot, uint32_t life);
 void warm_forget(uint32_t slot);
 void warm_moved(int from, int to);
 
-/* The process ends, or is a forked child: nothing is kept any more. The slot is its parent's. */
+/* The process, or its image, ends: the slot is given back. Or it is a forked child: nothing is kept
+ * any more, as the slot is its parent's. */
 void warm_leave(void);
 void warm_forked(void);
 

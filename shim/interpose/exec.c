@@ -17,37 +17,37 @@ static int stayed(int ret)
 
 int execve(const char *path, char *const argv[], char *const environment[])
 {
-	handover_inherited();
+	handover_new_image();
 	return stayed(real()->execve(path, argv, environment));
 }
 
 int execv(const char *path, char *const argv[])
 {
-	handover_inherited();
+	handover_new_image();
 	return stayed(real()->execv(path, argv));
 }
 
 int execvp(const char *file, char *const argv[])
 {
-	handover_inherited();
+	handover_new_image();
 	return stayed(real()->execvp(file, argv));
 }
 
 int execvpe(const char *file, char *const argv[], char *const environment[])
 {
-	handover_inherited();
+	handover_new_image();
 	return stayed(real()->execvpe(file, argv, environment));
 }
 
 int fexecve(int fd, char *const argv[], char *const environment[])
 {
-	handover_inherited();
+	handover_new_image();
 	return stayed(real()->fexecve(fd, argv, environment));
 }
 
 int execveat(int dir, const char *path, char *const argv[], char *const environment[], int flags)
 {
-	handover_inherited();
+	handover_new_image();
 	return stayed(real()->execveat(dir, path, argv, environment, flags));
 }
 

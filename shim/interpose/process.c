@@ -10,6 +10,7 @@
 #include "core/detour.h"
 #include "core/process.h"
 #include "core/stats.h"
+#include "core/warm.h"
 #include "sys/alone.h"
 
 /* A fork that runs no fork handlers. */
@@ -124,6 +125,7 @@ int pthread_cancel(pthread_t thread)
 
 void _exit(int status)
 {
+	warm_leave();
 	stats_print();
 	for (;;)
 		real()->_exit(status);

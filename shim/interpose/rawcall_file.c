@@ -16,6 +16,7 @@
 #include "core/procfd.h"
 #include "core/stats.h"
 #include "core/usermem.h"
+#include "core/warm.h"
 #include "interpose/open.h"
 #include "interpose/rawcall.h"
 
@@ -229,7 +230,7 @@ long rawcall_exec(const struct rawcall *call)
 {
 	long ret;
 
-	handover_inherited();
+	handover_new_image();
 	ret = rawcall_through(call);
 	handover_stayed();
 	return ret;
@@ -237,6 +238,7 @@ long rawcall_exec(const struct rawcall *call)
 
 long rawcall_exit_group(const struct rawcall *call)
 {
+	warm_leave();
 	stats_print();
 	return rawcall_through(call);
 }

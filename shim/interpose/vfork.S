@@ -59,7 +59,8 @@ __vfork:
 	sub	w10, w10, #1
 	stlxr	w11, w10, [x9]
 	cbnz	w11, 2b
-	tbnz	x0, #63, vfork_failed
+	tbz	x0, #63, 3f
+	b	vfork_failed
 3:	ret
 	.cfi_endproc
 	.size	vfork, . - vfork

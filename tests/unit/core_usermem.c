@@ -192,6 +192,23 @@ Test(core_usermem, two_pages_that_share_a_place_do_not_drive_each_other_out)
 	munmap(map, (USERMEM_REMEMBERED + 1) * PAGE);
 }
 
+Test(core_usermem, nor_do_neighbours)
+{
+	char *map = map_pages(4, PROT_READ | PROT_WRITE);
+
+	for (int first = 0; first < 3; first++) {
+		char *page = map + first * PAGE;
+
+		usermem_forget();
+		cr_assert(usermem_storable(page, 8) && usermem_storable(page + PAGE, 8));
+		asked();
+		for (int i = 0; i < 10; i++)
+			cr_assert(usermem_storable(page, 8) && usermem_storable(page + PAGE, 8));
+		cr_expect_eq(asked(), 0);
+	}
+	munmap(map, 4 * PAGE);
+}
+
 Test(core_usermem, a_page_that_takes_anothers_place_has_its_own_leave)
 {
 	char *map = map_pages(USERMEM_REMEMBERED + 1, PROT_READ | PROT_WRITE);

@@ -59,13 +59,20 @@ static void check_protected(void *arg)
 		cr_assert_not(usermem_storable(met.page, 8), "after %ld", step_running->at);
 }
 
+static void know_page(void *arg)
+{
+	prepare(arg);
+	cr_assert(usermem_storable(met.page, 8));
+}
+
 static void check_other(void *arg)
 {
 	(void)arg;
 	cr_assert_not(usermem_storable(met.other, 8), "after %ld", step_running->at);
 }
 
-static void meet(void (*run)(void *), void (*intrude)(void *), void (*check)(void *))
+static void meet_after(
+	void (*before)(void *), void (*run)(void *), void (*intrude)(void *), void (*check)(void *))
 {
 	struct step step = {.run = run, .intrude = intrude};
 
@@ -75,8 +82,13 @@ static void meet(void (*run)(void *), void (*intrude)(void *), void (*check)(voi
 	met.page = met.map;
 	met.other = met.map + USERMEM_REMEMBERED * PAGE;
 	cr_assert_eq(mprotect(met.other, PAGE, PROT_READ), 0);
-	step_each(&step, prepare, check);
+	step_each(&step, before, check);
 	munmap(met.map, (USERMEM_REMEMBERED + 1) * PAGE);
+}
+
+static void meet(void (*run)(void *), void (*intrude)(void *), void (*check)(void *))
+{
+	meet_after(prepare, run, intrude, check);
 }
 
 Test(core_usermem_step, a_page_protected_while_it_was_asked_about_is_bad)
@@ -92,4 +104,9 @@ Test(core_usermem_step, a_page_protected_by_a_handler_that_asks_itself_is_bad)
 Test(core_usermem_step, a_page_that_took_the_place_meanwhile_gets_no_leave)
 {
 	meet(load_then_store, load_other, check_other);
+}
+
+Test(core_usermem_step, a_page_protected_while_it_is_moved_aside_is_bad)
+{
+	meet_after(know_page, load_other, protect_and_ask_for_another, check_protected);
 }
