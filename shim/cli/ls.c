@@ -111,7 +111,11 @@ static void print_events(uint32_t events)
 static void print_watchers(const struct slot *slot)
 {
 	uint32_t watched = atomic_load(&slot->watched);
-	unsigned bits = watched & WATCHED_OUT ? CLASS_OUT : 0;
+	unsigned bits = watched & (WATCHED_OUT | WATCHED_FAST_OUT) ? CLASS_OUT : 0;
+
+	if (watched & (WATCHED_FAST | 1u << CLASS_RESTING))
+		bits |= CLASS_IN;
+	watched &= ~(1u << CLASS_RESTING);
 	for (unsigned class = 1; class < CLASS_COUNT; class ++)
 		bits |= watched & 1u << class ? class : 0;
 	/* a class has the poll bits' own values */

@@ -35,6 +35,7 @@ static void show_level(const struct fdref *ref, uint32_t events, bool told)
 	if (!(events & EPOLLIN))
 		return;
 	if (!told) {
+		atomic_fetch_or(&ref->object->watched, marks_of(events));
 		mirror_watch(ref, CLASS_IN, events & EPOLLET);
 		return;
 	}
@@ -49,12 +50,12 @@ struct handover {
 	int epfd;
 	uint32_t events;
 	uint64_t data; /* of an edge-triggered watch its cookie */
-	bool told;
+	int resting;   /* the class FIFO it is on, or -1 */
 };
 
 /* Puts it on a FIFO of its own, of which the level is down until the next write. Who has written
  * meanwhile may not have known that. */
-static bool rest(const struct handover *h)
+static bool rest(struct handover *h)
 {
 	const uint32_t marks = 1u << CLASS_RESTING | 1u << (CLASS_RESTING + WATCHED_EDGE);
 	const struct fdref *ref = h->ref;
@@ -68,6 +69,7 @@ static bool rest(const struct handover *h)
 	err = classwatch_control(h->epfd, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLET, h->data);
 	if (err)
 		return false;
+	h->resting = fd;
 	watch_set_class(h->data, fd);
 	if (!watch_told_edge(h->data, atomic_load(&ref->object->edges)))
 		mirror_raise(ref, CLASS_RESTING);
@@ -88,24 +90,22 @@ static void register_own(const struct handover *h)
 		classwatch_control(h->epfd, EPOLL_CTL_MOD, h->ref->fd, 0, h->data);
 }
 
-static bool register_with_kernel(
-	const struct fdref *ref, const struct fastwatch_view *view, bool told)
+/* False where it cannot be. */
+static bool register_with_kernel(struct handover *h, const struct fastwatch_view *view, bool told)
 {
-	struct handover h = {
-		.ref = ref,
-		.front = front_of_set(view->set),
-		.events = fastwatch_events(view),
-		.data = view->pair.data,
-	};
-
-	h.epfd = h.front ? front_epfd(h.front) : -1;
-	if (h.epfd < 0 || !fdtable_pin(ref))
+	h->events = fastwatch_events(view);
+	h->data = view->pair.data;
+	h->epfd = h->front ? front_epfd(h->front) : -1;
+	if (h->epfd < 0 || !fdtable_pin(h->ref))
 		return false;
-	atomic_store(&h.front->foreign, 1);
-	if (!told || (h.events & FASTWATCH_FIRED) || classwatch_must_share(h.epfd, ref) ||
-		!rest(&h))
-		register_own(&h);
-	object_unpin(ref);
+	if (h->resting >= 0)
+		classwatch_control(h->epfd, EPOLL_CTL_DEL, h->resting, 0, 0);
+	h->resting = -1;
+	atomic_store(&h->front->foreign, 1);
+	if (!told || (h->events & FASTWATCH_FIRED) || classwatch_must_share(h->epfd, h->ref) ||
+		!rest(h))
+		register_own(h);
+	object_unpin(h->ref);
 	return true;
 }
 
@@ -127,31 +127,21 @@ static bool settled(struct fastwatch *watch, struct fastwatch_view *view, uint32
 	return true;
 }
 
-/* What the kernel has of it under the number of a class FIFO is not of use any more. */
-static void take_back(const struct fastwatch_view *view, uint64_t cookie)
-{
-	struct front *front = front_of_set(view->set);
-	struct watch watch;
-
-	if (front && watch_of(cookie, &watch) == WATCH_LIVE && watch.class_fd >= 0)
-		classwatch_control(front_epfd(front), EPOLL_CTL_DEL, watch.class_fd, 0, 0);
-}
-
-/* Where it is modified meanwhile, it is registered again; who modified it has raised the edge. */
+/* Where it is modified meanwhile it is registered again, and the kernel tells of it if it is ready.
+ */
 static void hand_over(
 	struct fastwatch *watch, const struct fdref *ref, struct fastwatch_view *view, bool told)
 {
+	struct handover h = {.ref = ref, .front = front_of_set(view->set), .resting = -1};
 	uint32_t version = mask_version(view->pair.state) + 1;
 	uint64_t cookie = atomic_load(&watch->cookie);
-	uint64_t data = view->pair.data;
-	bool done = register_with_kernel(ref, view, told);
+	bool done = register_with_kernel(&h, view, told);
 
 	while (!settled(watch, view, version)) {
-		if (told)
-			take_back(view, data);
-		told = false;
 		version = mask_version(view->pair.state);
-		done = register_with_kernel(ref, view, false);
+		atomic_fetch_or(&ref->object->watched, marks_of(fastwatch_events(view)));
+		show_level(ref, fastwatch_events(view), false);
+		done = register_with_kernel(&h, view, false);
 	}
 	if (done && view->pair.data != cookie) /* the kernel has something else */
 		watch_remove(cookie);
@@ -189,7 +179,8 @@ void demote_watch(uint32_t index)
 	if (!slot_lives_as(ref.object, view.generation))
 		return;
 	told = (marks & EPOLLIN) && (marks & EPOLLET) &&
-	       !(fastwatch_events(&view) & FASTWATCH_LISTED);
+	       !(fastwatch_events(&view) & FASTWATCH_LISTED) &&
+	       watch_told_edge(view.pair.data, atomic_load(&ref.object->edges));
 	show_level(&ref, marks, told);
 	hand_over(watch, &ref, &view, told);
 }
@@ -226,12 +217,14 @@ static void demote_listed(struct front *front)
 	atomic_store(&front->waiter, 0);
 }
 
-/* A child of vfork that has closed the set must not take it from its parent. */
+/* A child of vfork that has closed the set must not take its watches from its parent. Where there
+ * are none it may be the parent, to whom the set is not known to be here without a bell. */
 void demote_set(struct front *front)
 {
 	int epfd = front_epfd(front);
 
-	if (fdtable_doubtful() && (epfd < 0 || !front_is_here(front, epfd)))
+	if (fdtable_doubtful() && atomic_load(&front->rings) &&
+		(epfd < 0 || !front_is_here(front, epfd)))
 		return;
 	if (atomic_exchange(&front->state, FRONT_BANNED) == FRONT_BANNED ||
 		!atomic_load(&front->rings))
@@ -294,9 +287,12 @@ static bool is_any(const struct fastwatch_view *view, uint64_t unused)
 	return view->set != 0;
 }
 
-/* A thread that is not here may have added some meanwhile. */
+/* A thread that is not here may have added some meanwhile; and it may have been in the middle of a
+ * list, so that these are given up as they are. */
 void demote_forked(void)
 {
 	demote_where(is_any, 0);
 	front_forked();
+	for (uint32_t index = 1; index < fastwatch_end(); index++)
+		fastwatch_take_off_for_good(index);
 }

@@ -249,7 +249,10 @@ static bool translate(int epfd, struct epoll_event *event)
 	}
 	if (slot_is_mask(slot))
 		return report_mask(epfd, event, &watch);
-	if (watch.own && fastwatch_told_by_kernel(watch.slot, event->data.u64))
+	/* Of a level-triggered one that is not fast any more the kernel has no cookie, or not for
+	 * long: it is for whoever moves the watch to have it told, as it may be one-shot. */
+	if (watch.own && (fastwatch_told_by_kernel(watch.slot, event->data.u64) ||
+				 !(watch.events & EPOLLET)))
 		return false;
 	edges = atomic_load(&slot->edges);
 	event->events = current_events(&watch, slot);
@@ -293,7 +296,7 @@ long epollset_translate(struct epoll_call *call, struct epoll_event *events, lon
 
 struct outcome epollset_wait_in_kernel(struct epoll_call *call)
 {
-	bool watched = any_cookie();
+	bool watched = any_cookie() || fdtable_used();
 	struct timeout timeout = timeout_start(watched ? call->timeout : NULL);
 
 	call->rung = false;

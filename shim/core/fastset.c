@@ -39,16 +39,18 @@ static bool enabled(void)
 	return !config.slow && !config.mirror_always && !fdtable_doubtful();
 }
 
+/* A watch that was demoted meanwhile knows no edge to tell. */
 static void push_if_ready(uint32_t index)
 {
+	const uint32_t there = FASTWATCH_LIVE | FASTWATCH_MOVING | FASTWATCH_MOVED;
 	struct fastwatch_view view;
 	struct fdref ref;
 
-	if (!fastwatch_view(fastwatch_at(index), &view) || !fastwatch_shown(index, &view))
+	fastwatch_view(fastwatch_at(index), &view);
+	if (!(fastwatch_events(&view) & there) || !fastwatch_shown(index, &view) ||
+		(fastwatch_push(index) & FASTWATCH_LIVE))
 		return;
-	if (fastwatch_push(index) & FASTWATCH_LIVE)
-		return;
-	ref = fastwatch_ref(index, &view); /* demoted meanwhile, by who knows no edge to tell */
+	ref = fastwatch_ref(index, &view);
 	mirror_raise(&ref, CLASS_IN);
 }
 
@@ -70,6 +72,8 @@ static int make_cookie(
 	};
 
 	setid_note_cookie();
+	if (event->events & EPOLLOUT)
+		atomic_fetch_or(&ref->object->watched, WATCHED_FAST_OUT);
 	if (event->events & EPOLLET)
 		atomic_fetch_or(&ref->object->watched, WATCHED_COUNTED);
 	return watch_add(ref->object, &watch, cookie);

@@ -69,11 +69,12 @@ static uint32_t tell_edge(uint32_t index, struct sight *sight)
 	return sight->events;
 }
 
+/* Where the watch has another mode now, whoever gave it that lists it again. */
 static uint32_t tell_level_once(uint32_t index, uint64_t set, struct sight *sight)
 {
 	for (;;) {
 		see(index, set, sight);
-		if (!sight->events)
+		if (!sight->events || sight->lasting || (fastwatch_events(&sight->view) & EPOLLET))
 			return 0;
 		if (fastwatch_mark_fired(index, &sight->view))
 			return sight->events;
@@ -83,7 +84,7 @@ static uint32_t tell_level_once(uint32_t index, uint64_t set, struct sight *sigh
 static uint32_t tell_level(struct front *front, uint32_t index, uint64_t set, struct sight *sight)
 {
 	see(index, set, sight);
-	if (!sight->events || !fastwatch_list_again(index, &sight->view))
+	if (!sight->events || !sight->lasting || !fastwatch_list_again(index, &sight->view))
 		return 0;
 	fastwatch_put_last(front, index);
 	return sight->events;
@@ -315,14 +316,15 @@ bool fastwait(struct front *front, struct epoll_call *call, struct outcome *outc
 
 	if (is_bad(call) || (!atomic_load(&front->rings) && is_now(call->timeout)))
 		return false;
-	if (fdtable_doubtful() && !front_is_here(front, call->epfd))
-		return false;
-	if (!atomic_compare_exchange_strong(&front->waiter, &nobody, 1)) {
+	if (atomic_load(&front->rings))
+		pthread_testcancel();
+	/* who sleeps in the kernel without having said so hears of no fast watch */
+	if ((fdtable_doubtful() && !front_is_here(front, call->epfd)) ||
+		!atomic_compare_exchange_strong(&front->waiter, &nobody, 1)) {
 		demote_set(front);
 		return false;
 	}
 	if (atomic_load(&front->rings)) {
-		pthread_testcancel();
 		done = wait_here(front, call, outcome);
 	} else {
 		done = wait_for_the_first(front, call, outcome);

@@ -132,6 +132,8 @@ static bool claim(struct fastwatch *watch, const struct fdref *ref, uint64_t set
 		return false;
 	if (state & busy)
 		watch_remove(atomic_load(&watch->cookie));
+	if ((state & busy) && (state & EPOLLET))
+		watch_remove(view.pair.data);
 	return true;
 }
 
@@ -164,11 +166,13 @@ static void take_off_dead(uint64_t set)
 	for (uint32_t left = front->length; left; left--) {
 		uint32_t index = fastwatch_take_first(front);
 		struct fastwatch_view view;
+		bool lives;
 
-		if (fastwatch_view(fastwatch_at(index), &view))
+		do { /* another thread may add it again */
+			lives = fastwatch_view(fastwatch_at(index), &view);
+		} while (!lives && !fastwatch_take_off(index, &view, 0));
+		if (lives)
 			fastwatch_put_last(front, index);
-		else
-			fastwatch_take_off_for_good(index);
 	}
 	atomic_store(&front->waiter, 0);
 }
@@ -248,13 +252,18 @@ uint32_t fastwatch_written(uint32_t slot, uint32_t watched)
 	return watched;
 }
 
+/* Of a level-triggered one that is handed over the kernel tells as soon as it has it. */
 bool fastwatch_told_by_kernel(uint32_t slot, uint64_t cookie)
 {
 	for (unsigned i = 0; i < FASTWATCH_ROOM && atomic_load(&watches); i++) {
 		uint32_t index = fastwatch_index(slot, i);
+		uint32_t marks;
 
-		if (atomic_load(&fastwatch_at(index)->cookie) == cookie)
-			return fastwatch_push(index) & FASTWATCH_LIVE;
+		if (atomic_load(&fastwatch_at(index)->cookie) != cookie)
+			continue;
+		marks = fastwatch_push(index);
+		return (marks & FASTWATCH_LIVE) ||
+		       ((marks & (FASTWATCH_MOVING | FASTWATCH_MOVED)) && !(marks & EPOLLET));
 	}
 	return false;
 }
@@ -350,7 +359,8 @@ void fastwatch_take_off_for_good(uint32_t index)
 
 	do {
 		fastwatch_view(fastwatch_at(index), &view);
-	} while (!fastwatch_take_off(index, &view, 0));
+	} while ((fastwatch_events(&view) & FASTWATCH_LISTED) &&
+		 !fastwatch_take_off(index, &view, 0));
 }
 
 void fastwatch_unlist(struct front *front)

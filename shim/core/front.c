@@ -254,6 +254,8 @@ static void forget(struct front *front)
 	atomic_store(&front->state, FRONT_BANNED);
 	atomic_store(&front->rings, 0);
 	atomic_store(&front->waiter, 0);
+	atomic_store(&front->pushed, 0);
+	front->length = 0;
 	spare_bell(front);
 }
 

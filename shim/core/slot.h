@@ -69,8 +69,11 @@ enum { WATCHED_EDGE = CLASS_COUNT, CLASSES_MASK = 0x3fe };
 /* slot.watched: a process has had two fast watches of the object */
 #define WATCHED_TWICE (1u << 25)
 
+/* slot.watched: some fast watch is interested in OUT, which nobody but `efdshim ls` asks */
+#define WATCHED_FAST_OUT (1u << 26)
+
 /* What of it is only for fronts. */
-#define WATCHED_BY_FRONTS (WATCHED_FAST | WATCHED_COUNTED | WATCHED_TWICE)
+#define WATCHED_BY_FRONTS (WATCHED_FAST | WATCHED_COUNTED | WATCHED_TWICE | WATCHED_FAST_OUT)
 
 struct slot {
 	union {

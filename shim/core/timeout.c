@@ -39,7 +39,7 @@ bool timeout_over(const struct timeout *timeout, struct timespec *left)
 {
 	struct timespec now;
 
-	*left = (struct timespec){0, 0};
+	*left = (struct timespec){timeout->infinite ? INT_MAX : 0, 0};
 	if (timeout->infinite)
 		return false;
 	if (timeout->zero)

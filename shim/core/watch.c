@@ -240,12 +240,23 @@ bool watch_fired(uint64_t cookie)
 	return record && atomic_load(&record->fired);
 }
 
+static bool is_told(uint64_t told, uint64_t now)
+{
+	return told && (int32_t)((uint32_t)now - (uint32_t)told) <= 0;
+}
+
+/* It never goes back: of two waiters the slower one has the older edge. */
 bool watch_tell(uint64_t cookie, uint32_t version)
 {
 	struct record *record = record_of(cookie);
-	uint64_t told = (uint64_t)version + 1;
+	uint64_t now = (uint64_t)version + 1;
+	uint64_t told = record ? atomic_load(&record->told) : 0;
 
-	return record && atomic_exchange(&record->told, told) == told;
+	do {
+		if (!record || is_told(told, now))
+			return record != NULL;
+	} while (!atomic_compare_exchange_weak(&record->told, &told, now));
+	return false;
 }
 
 bool watch_tell_edge(uint64_t cookie, const struct watch *watch, uint32_t edge)

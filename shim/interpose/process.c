@@ -64,6 +64,7 @@ int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
 	struct beginning beginning = {fn, arg};
 	void *more[3];
 	va_list list;
+	int pid;
 
 	va_start(list, arg);
 	for (int i = 0; i < 3; i++)
@@ -80,7 +81,9 @@ int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
 	if (flags & CLONE_VM)
 		return clone_borrower(fn, stack, flags, arg, more);
 	demote_forking();
-	return real()->clone(begin, stack, flags, &beginning, more[0], more[1], more[2]);
+	pid = real()->clone(begin, stack, flags, &beginning, more[0], more[1], more[2]);
+	demote_forking();
+	return pid;
 }
 
 /* vfork.S leaves errno to this. */

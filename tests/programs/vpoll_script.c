@@ -6,15 +6,26 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 enum { FDS = 4, STEPS = 400, SHOWN = 8 };
 
+static int by_data(const void *a, const void *b)
+{
+	const struct epoll_event *one = a, *other = b;
+
+	return (one->data.u64 > other->data.u64) - (one->data.u64 < other->data.u64);
+}
+
+/* Between eventfds and others the order is not kept. */
 static void show_set(const char *name, int epfd)
 {
 	struct epoll_event events[SHOWN];
 	int n = epoll_wait(epfd, events, SHOWN, 0);
+
+	qsort(events, n > 0 ? (size_t)n : 0, sizeof(*events), by_data);
 
 	printf(" %s", name);
 	for (int i = 0; i < n; i++)

@@ -17,8 +17,8 @@ void tk_setup(void);
 int tk_lowest_free(void);
 void tk_teardown(void);
 
-/* Return once thread `tid` of this process sleeps in the kernel (state S). Fails the test after 10
- * s. */
+/* Return once thread `tid` of this process sleeps in the kernel (state S), or has ended. Fails the
+ * test after 10 s. */
 void tk_wait_asleep(pid_t tid);
 /* The same for the main thread of another process. */
 void tk_wait_process_asleep(pid_t pid);
