@@ -277,19 +277,27 @@ static bool any_cookie(void)
 	return watch_any() || (setid_any_cookie() && !object_prepare() && watch_any());
 }
 
+/* A bell rings for the first cookie there ever was before that one is made. */
+static bool any_of_ours(void)
+{
+	return front_any_bell() || any_cookie();
+}
+
 long epollset_translate(struct epoll_call *call, struct epoll_event *events, long n)
 {
 	long kept = 0;
+	bool cookies;
 
-	if (n <= 0 || !any_cookie())
+	if (n <= 0 || !any_of_ours())
 		return n;
+	cookies = any_cookie();
 
 	for (long i = 0; i < n; i++) {
 		struct epoll_event event = events[i];
 
 		if (front_is_bell(event.data.u64))
 			call->rung = true;
-		else if (translate(call->epfd, &event))
+		else if (!cookies || translate(call->epfd, &event))
 			events[kept++] = event;
 	}
 	return kept;
@@ -297,7 +305,7 @@ long epollset_translate(struct epoll_call *call, struct epoll_event *events, lon
 
 struct outcome epollset_wait_in_kernel(struct epoll_call *call)
 {
-	bool watched = any_cookie() || fdtable_used();
+	bool watched = any_of_ours() || fdtable_used();
 	struct timeout timeout = timeout_start(watched ? call->timeout : NULL);
 
 	call->rung = false;
@@ -305,7 +313,7 @@ struct outcome epollset_wait_in_kernel(struct epoll_call *call)
 		struct outcome outcome = call->attempt(call);
 		bool over;
 
-		if (outcome.err || outcome.value <= 0 || !any_cookie())
+		if (outcome.err || outcome.value <= 0 || !any_of_ours())
 			return outcome;
 		outcome.value = epollset_translate(call, call->events, outcome.value);
 		if (outcome.value)

@@ -175,6 +175,14 @@ static int make_bell(struct front *front)
 	return old - 1;
 }
 
+/* Set before the first bell is hung anywhere, never cleared. */
+static _Atomic bool any_bell;
+
+bool front_any_bell(void)
+{
+	return atomic_load(&any_bell);
+}
+
 static int control_bell(int epfd, int op, int bell)
 {
 	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = BELL_DATA};
@@ -204,6 +212,7 @@ int front_hang_bell(struct front *front, int epfd)
 	bell = make_bell(front);
 	if (bell < 0)
 		return -bell;
+	atomic_store(&any_bell, true);
 	err = control_bell(epfd, EPOLL_CTL_ADD, bell);
 	if (err && err != EEXIST)
 		return err;

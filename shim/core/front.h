@@ -78,6 +78,7 @@ void front_take_bell(struct front *front, int epfd);
 bool front_is_here(const struct front *front, int epfd);
 
 /* What the kernel gives for the bell. */
+bool front_any_bell(void);
 bool front_is_bell(uint64_t data);
 
 /* Wakes the waiter, where it sleeps. */

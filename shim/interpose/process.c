@@ -70,6 +70,8 @@ int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
 	for (int i = 0; i < 3; i++)
 		more[i] = va_arg(list, void *);
 	va_end(list);
+	if ((flags & CLONE_VM) && !(flags & CLONE_VFORK))
+		alone_no_more();
 	if ((flags & CLONE_FILES) && !(flags & CLONE_VM)) {
 		demote_all_sets();
 		process_share_numbers();

@@ -12,4 +12,11 @@ static inline bool alone(void)
 	return &__libc_single_threaded && __libc_single_threaded;
 }
 
+/* A thread is about to be made that libc does not know of. */
+static inline void alone_no_more(void)
+{
+	if (&__libc_single_threaded)
+		__libc_single_threaded = 0;
+}
+
 #endif
