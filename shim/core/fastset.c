@@ -39,16 +39,24 @@ static bool enabled(void)
 	return !config.slow && !config.mirror_always && !fdtable_doubtful();
 }
 
-/* A watch that was demoted meanwhile knows no edge to tell. */
+/* A watch that was demoted meanwhile knows no edge to tell. Where nothing is to be told the writes
+ * so far are as good as told: one that is under way counts from here on. */
 static void push_if_ready(uint32_t index)
 {
 	const uint32_t there = FASTWATCH_LIVE | FASTWATCH_MOVING | FASTWATCH_MOVED;
+	uint32_t edges = atomic_load(&slotpool_slots[fastwatch_slot(index)].edges);
 	struct fastwatch_view view;
 	struct fdref ref;
 
 	fastwatch_view(fastwatch_at(index), &view);
-	if (!(fastwatch_events(&view) & there) || !fastwatch_shown(index, &view) ||
-		(fastwatch_push(index) & FASTWATCH_LIVE))
+	if (!(fastwatch_events(&view) & there))
+		return;
+	if (!fastwatch_shown(index, &view)) {
+		if (fastwatch_events(&view) & EPOLLET)
+			watch_tell(view.pair.data, edges);
+		return;
+	}
+	if (fastwatch_push(index) & FASTWATCH_LIVE)
 		return;
 	ref = fastwatch_ref(index, &view);
 	mirror_raise(&ref, CLASS_IN);

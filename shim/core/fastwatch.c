@@ -252,7 +252,8 @@ uint32_t fastwatch_written(uint32_t slot, uint32_t watched)
 	return watched;
 }
 
-/* Of a level-triggered one that is handed over the kernel tells as soon as it has it. */
+/* Of one that is handed over under something else than the cookie the kernel tells as soon as it
+ * has that. */
 bool fastwatch_told_by_kernel(uint32_t slot, uint64_t cookie)
 {
 	for (unsigned i = 0; i < FASTWATCH_ROOM && atomic_load(&watches); i++) {
@@ -263,7 +264,8 @@ bool fastwatch_told_by_kernel(uint32_t slot, uint64_t cookie)
 			continue;
 		marks = fastwatch_push(index);
 		return (marks & FASTWATCH_LIVE) ||
-		       ((marks & (FASTWATCH_MOVING | FASTWATCH_MOVED)) && !(marks & EPOLLET));
+		       ((marks & (FASTWATCH_MOVING | FASTWATCH_MOVED)) &&
+			       atomic_load(&fastwatch_at(index)->cell.data) != cookie);
 	}
 	return false;
 }
