@@ -11,13 +11,12 @@
  *  - who adds a watch publishes the cell, then the mark, then looks at the object  (ADD_LOOKS_FIRST)
  *  - the front is banned before its watches are demoted; who adds one looks again after it published  (NO_BAN_LOOK)
  *  - the marks of the kernel's part are set before the cell changes and before the level is looked at; a writer that
- *    finds the cell changed looks at them again  (MARKS_LATE, NO_RELOAD)
+ *    finds the cell changed looks at them again  (NO_RELOAD)
  *  - as a writer may then use both ways, an edge is told by who first notes that in the watch's record, and a record
  *    never goes back to an older edge  (TELL_ALWAYS, TELL_BACKWARDS)
- *  - a writer counts its edge after it moved the counter, before it tells anybody; who tells of it reads the count of
- *    edges before it looks at the object  (COUNT_FIRST, COUNT_LATE, EDGES_LATE)
+ *  - a writer counts its edge before it tells anybody  (COUNT_LATE)
  *  - an edge that was told already rests on a FIFO of its own; whoever put it there looks at the edges afterwards, as
- *    one may be in another's hands  (SETTLE_RESTING, NO_LAST_EDGE); one that was pending is shown  (DROP_PENDING)
+ *    one may be in another's hands  (NO_LAST_EDGE); one that was pending is shown  (DROP_PENDING)
  *  - ADD and MOD that find the watch demoted, or about to be, raise the edge  (ADD_NO_RAISE, ADD_WANTS_LIVE)
  *  - who has demoted a watch looks whether it was modified meanwhile, and registers it again  (NO_SECOND_TURN)
  *  - what the kernel tells by the anchor's cookie is not told where the watch has another record, or none, and is being
@@ -295,7 +294,11 @@ inline modify(o) {
 inline program(o) {
   if
   :: MODE(o) == LT -> if :: read_counter(o) :: skip fi
+#ifdef ONCE
+  :: MODE(o) == ONESHOT                                 /* it is still at it */
+#else
   :: MODE(o) == ONESHOT -> if :: read_counter(o) :: skip fi; modify(o)
+#endif
   :: else
   fi
 }
@@ -630,11 +633,16 @@ proctype Mover(bit o) {
   d_step { RESET; busy-- }
 }
 
+#ifdef ONCE
+#define ENOUGH(o) (MODE(o) == ONESHOT && !credit[o])
+#else
+#define ENOUGH(o) false
+#endif
 #define ASLEEP(f) (asleep[f] && !bell[f] && !READY(0, f) && !READY(1, f))
 
-/* a watch that has told what there was */
+/* an edge-triggered watch has told what there was */
 inline begin_fast(o) {
-  told[RECORD(o, 0)] = 1;
+  told[RECORD(o, 0)] = (MODE(o) == ET -> 1 : 0);
   cell[o] = CELL(LIVE, 0); watched[o] = FRONTS_MARKS(o); set_of[o] = 1; own[o] = COOKIE;
   if :: MODE(o) == ONESHOT -> credit[o] = 1 :: else fi
 }
@@ -667,6 +675,6 @@ init {
   i = 0;
   (busy == 0 && ASLEEP(0) && ASLEEP(FRONTS - 1));
   assert(!(banned[0] && LIVES(cell[0]) && FRONT(cell[0]) == 0));
-  assert(!(count[0] && MODE0 != ET) && !(owed[0] && MODE0 == ET));
-  assert(!(count[1] && MODE1 != ET) && !(owed[1] && MODE1 == ET))
+  assert(!(count[0] && MODE0 != ET && !ENOUGH(0)) && !(owed[0] && MODE0 == ET));
+  assert(!(count[1] && MODE1 != ET && !ENOUGH(1)) && !(owed[1] && MODE1 == ET))
 }
