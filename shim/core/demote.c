@@ -114,8 +114,10 @@ static uint32_t moved_marks(const struct fastwatch_view *view)
 	return (fastwatch_events(view) & (FASTWATCH_EVENTS | FASTWATCH_FIRED)) | FASTWATCH_MOVED;
 }
 
-/* The watch is the kernel's; false where it was modified meanwhile, and *view is what it is now. */
-static bool settled(struct fastwatch *watch, struct fastwatch_view *view, uint32_t version)
+/* The watch is the kernel's, which has `data` for it; false where it was modified meanwhile, and
+ * *view is what it is now. */
+static bool settled(
+	struct fastwatch *watch, struct fastwatch_view *view, uint32_t version, uint64_t data)
 {
 	do {
 		fastwatch_view(watch, view);
@@ -123,12 +125,12 @@ static bool settled(struct fastwatch *watch, struct fastwatch_view *view, uint32
 			return true;
 		if (mask_version(view->pair.state) != version)
 			return false;
-	} while (!fastwatch_change(watch, view, moved_marks(view), view->pair.data));
+	} while (!fastwatch_change(watch, view, moved_marks(view), data));
 	return true;
 }
 
 /* Where it is modified meanwhile it is registered again, and the kernel tells of it if it is ready.
- */
+ * Where its number is no longer the object's the anchor stays, and tells edges. */
 static void hand_over(
 	struct fastwatch *watch, const struct fdref *ref, struct fastwatch_view *view, bool told)
 {
@@ -137,13 +139,15 @@ static void hand_over(
 	uint64_t cookie = atomic_load(&watch->cookie);
 	bool done = register_with_kernel(&h, view, told);
 
-	while (!settled(watch, view, version)) {
+	while (!settled(watch, view, version, done ? view->pair.data : cookie)) {
 		version = mask_version(view->pair.state);
 		atomic_fetch_or(&ref->object->watched, marks_of(fastwatch_events(view)));
 		show_level(ref, fastwatch_events(view), false);
 		done = register_with_kernel(&h, view, false);
 	}
-	if (done && view->pair.data != cookie) /* the kernel has something else */
+	if (!done)
+		mirror_raise(ref, CLASS_IN);
+	else if (view->pair.data != cookie) /* the kernel has something else */
 		watch_remove(cookie);
 }
 

@@ -217,12 +217,24 @@ static bool report_mask(int epfd, struct epoll_event *event, const struct watch 
  * an edge that was told. */
 static bool tell_own(int epfd, uint64_t cookie, const struct watch *watch, uint32_t edges)
 {
+	if (!(watch->events & EPOLLET))
+		return !(watch->events & EPOLLONESHOT) || !watch_fire(cookie);
 	if (!watch_tell_edge(cookie, watch, edges))
 		return false;
 	if (watch->events & EPOLLONESHOT)
 		classwatch_control(epfd, EPOLL_CTL_MOD,
 			is_resting(watch) ? watch->class_fd : watch->fd, 0, cookie);
 	return true;
+}
+
+/* Of a level-triggered watch that is not fast any more the kernel has no cookie, or not for long:
+ * it is for whoever moves the watch to have it told, as it may be one-shot. */
+static bool is_to_be_told(uint64_t cookie, const struct watch *watch)
+{
+	enum fastwatch_part part = fastwatch_told_by_kernel(watch->slot, cookie);
+
+	return part == FASTWATCH_ANCHORS ||
+	       (part == FASTWATCH_NOBODYS && (watch->events & EPOLLET));
 }
 
 /* What the program gets for an event of the kernel's; false where there is nothing to report after
@@ -250,10 +262,7 @@ static bool translate(int epfd, struct epoll_event *event)
 	}
 	if (slot_is_mask(slot))
 		return report_mask(epfd, event, &watch);
-	/* Of a level-triggered one that is not fast any more the kernel has no cookie, or not for
-	 * long: it is for whoever moves the watch to have it told, as it may be one-shot. */
-	if (watch.own && (fastwatch_told_by_kernel(watch.slot, event->data.u64) ||
-				 !(watch.events & EPOLLET)))
+	if (watch.own && !is_to_be_told(event->data.u64, &watch))
 		return false;
 	edges = atomic_load(&slot->edges);
 	event->events = current_events(&watch, slot);

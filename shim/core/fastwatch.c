@@ -252,22 +252,24 @@ uint32_t fastwatch_written(uint32_t slot, uint32_t watched)
 	return watched;
 }
 
-/* Of one that is handed over under something else than the cookie the kernel tells as soon as it
- * has that. */
-bool fastwatch_told_by_kernel(uint32_t slot, uint64_t cookie)
+enum fastwatch_part fastwatch_told_by_kernel(uint32_t slot, uint64_t cookie)
 {
 	for (unsigned i = 0; i < FASTWATCH_ROOM && atomic_load(&watches); i++) {
 		uint32_t index = fastwatch_index(slot, i);
+		struct fastwatch *watch = fastwatch_at(index);
 		uint32_t marks;
 
-		if (atomic_load(&fastwatch_at(index)->cookie) != cookie)
+		if (atomic_load(&watch->cookie) != cookie)
 			continue;
 		marks = fastwatch_push(index);
-		return (marks & FASTWATCH_LIVE) ||
-		       ((marks & (FASTWATCH_MOVING | FASTWATCH_MOVED)) &&
-			       atomic_load(&fastwatch_at(index)->cell.data) != cookie);
+		if (marks & FASTWATCH_LIVE)
+			return FASTWATCH_FRONTS;
+		if (!(marks & (FASTWATCH_MOVING | FASTWATCH_MOVED)))
+			break;
+		return atomic_load(&watch->cell.data) == cookie ? FASTWATCH_ANCHORS
+								: FASTWATCH_FRONTS;
 	}
-	return false;
+	return FASTWATCH_NOBODYS;
 }
 
 void fastwatch_forget(const struct fdref *ref)

@@ -81,9 +81,14 @@ uint32_t fastwatch_find(const struct fdref *ref, uint64_t set);
 uint32_t fastwatch_add(
 	const struct fdref *ref, uint64_t set, const struct epoll_event *event, uint64_t cookie);
 
-/* The kernel tells of the cookie, of a watch of this slot: true where that is a live one, which is
- * pushed. */
-bool fastwatch_told_by_kernel(uint32_t slot, uint64_t cookie);
+/* The kernel tells of the cookie, of a watch of this slot: whose part it is to tell the program. */
+enum fastwatch_part {
+	FASTWATCH_NOBODYS, /* there is none here, or not any more */
+	FASTWATCH_FRONTS,  /* a live one's, which is pushed; or it is handed over as something else
+			    */
+	FASTWATCH_ANCHORS, /* the kernel has nothing but the cookie */
+};
+enum fastwatch_part fastwatch_told_by_kernel(uint32_t slot, uint64_t cookie);
 
 /* Gives it other events and marks, and data; it stays listed. False where it is no longer what was
  * seen. */
