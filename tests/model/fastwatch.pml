@@ -116,7 +116,7 @@ bit data[2];          /* which cookie */
 /* what the properties speak of */
 bit owed[2];          /* written to, and nothing reported since */
 byte credit[2];       /* reports that writes, ADD and MOD, or of a one-shot watch the last of these two, allow for */
-byte busy;            /* processes other than loops that have not ended */
+byte busy;            /* processes other than loops that have not ended, and reads under way */
 
 #define SEES_EDGES(o, class) (class == REST -> resting[o] : (own[o] == COOKIE || (own[o] == USER && MODE(o) == ET)))
 
@@ -200,11 +200,11 @@ proctype Writer(bit o) {
 
 /* who made it false takes the levels down; where it is true again, the FIFO it emptied is filled anew: an edge besides */
 inline read_counter(o) {
-  atomic { count[o] = 0; owed[o] = 0 };
+  atomic { count[o] = 0; owed[o] = 0; busy++ };
   w = watched[o];
   if :: w & IN -> settle(o, OWN, 1) :: else fi;
   if :: w & RESTING -> settle(o, REST, 1) :: else fi;
-  w = 0
+  d_step { w = 0; busy-- }
 }
 
 proctype Reader() { byte w; read_counter(0); busy-- }
