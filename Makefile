@@ -2,7 +2,7 @@
 #   make                   the library and the launcher, in build/
 #   make run               show real programs running on the shim
 #   make check             the tests; make check-programs: real programs with assertions
-#   make model             the models of the lock-free protocols, searched exhaustively by spin (some minutes)
+#   make model             the models of the lock-free protocols, searched by spin (many minutes, some gigabytes)
 #   make storm SEED=1      10,000 kills among 8 processes with 64 eventfds
 #   make fuzz SEED=1 N=1000000
 #   make bench             the shim against the kernel's eventfd and pipes, in minutes; make bench-quick: in under one
