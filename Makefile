@@ -31,6 +31,7 @@ CORE := shim/sys/*.c shim/core/*.c
 SHIM := $(CORE) shim/interpose/*.c
 SUITES := $(patsubst tests/%.c,%,$(wildcard tests/suite/*.c))
 MASKS := $(patsubst tests/%.c,%,$(wildcard tests/mask/*.c))
+FAMILY := $(patsubst tests/%.c,%,$(wildcard tests/family/*.c))
 PROGRAMS := $(B)/tests/programs/bundled $(B)/tests/programs/msgsock_echo
 UNITS := $(patsubst tests/%.c,%,$(wildcard tests/unit/*.c))
 BENCH_BASE := channels channels_vpoll loop_epoll loop_poll loop_select core median
@@ -74,7 +75,7 @@ $(B)/asan/obj/%.o: %.c
 	$(CC) $(TESTFLAGS) $(SANFLAGS) $(CFLAGS) $(DEPS) -c -o $@ $<
 
 # Whatever includes Criterion waits until it is installed.
-$(patsubst %,$(B)/obj/tests/%.o,$(SUITES) $(MASKS) $(UNITS)) $(patsubst %,$(B)/asan/obj/tests/%.o,$(SUITES) $(MASKS) $(UNITS)) \
+$(patsubst %,$(B)/obj/tests/%.o,$(SUITES) $(MASKS) $(FAMILY) $(UNITS)) $(patsubst %,$(B)/asan/obj/tests/%.o,$(SUITES) $(MASKS) $(FAMILY) $(UNITS)) \
 $(filter-out %/shimcmd.o,$(call objects,$(B),tests/support/*.c) $(call objects,$(B)/asan,tests/support/*.c)): | criterion
 
 $(B)/tests/suite/%: $(B)/obj/tests/suite/%.o $(call objects,$(B),tests/support/*.c)
@@ -84,6 +85,11 @@ $(B)/tests/suite/%: $(B)/obj/tests/suite/%.o $(call objects,$(B),tests/support/*
 $(B)/tests/mask/%: $(B)/obj/tests/mask/%.o $(call objects,$(B),tests/support/*.c)
 	@mkdir -p $(@D)
 	$(CC) -o $@ $^ -lcriterion $(LIBS)
+
+# What programs link with the library need no LD_PRELOAD.
+$(B)/tests/family/%: $(B)/obj/tests/family/%.o $(call objects,$(B),tests/support/*.c) | $(B)/libefdshim.so
+	@mkdir -p $(@D)
+	$(CC) -o $@ $^ -L$(B) -lefdshim -Wl,-rpath,$(abspath $(B)) -lcriterion $(LIBS)
 
 $(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(call objects,$(B),tests/support/*.c $(CORE))
 	@mkdir -p $(@D)
@@ -95,6 +101,11 @@ $(B)/asan/tests/suite/%: $(B)/asan/obj/tests/suite/%.o $(call objects,$(B)/asan,
 	$(CC) $(SANFLAGS) -static-libasan -rdynamic -o $@ $^ -lcriterion $(LIBS)
 
 $(B)/asan/tests/mask/%: $(B)/asan/obj/tests/mask/%.o $(call objects,$(B)/asan,tests/support/*.c $(SHIM)) \
+		$(B)/asan/obj/shim/interpose/vfork.o
+	@mkdir -p $(@D)
+	$(CC) $(SANFLAGS) -static-libasan -rdynamic -o $@ $^ -lcriterion $(LIBS)
+
+$(B)/asan/tests/family/%: $(B)/asan/obj/tests/family/%.o $(call objects,$(B)/asan,tests/support/*.c $(SHIM)) \
 		$(B)/asan/obj/shim/interpose/vfork.o
 	@mkdir -p $(@D)
 	$(CC) $(SANFLAGS) -static-libasan -rdynamic -o $@ $^ -lcriterion $(LIBS)
@@ -159,7 +170,7 @@ $(B)/bench/libempty.so:
 criterion:
 	@tests/need.sh criterion/criterion.h=libcriterion-dev
 
-check: all $(addprefix $(B)/tests/,$(SUITES) $(MASKS) $(UNITS)) $(addprefix $(B)/asan/tests/,$(SUITES) $(MASKS) $(UNITS)) \
+check: all $(addprefix $(B)/tests/,$(SUITES) $(MASKS) $(FAMILY) $(UNITS)) $(addprefix $(B)/asan/tests/,$(SUITES) $(MASKS) $(FAMILY) $(UNITS)) \
 		$(B)/tests/maskfs $(B)/tests/fuzz-diff $(PROGRAMS) $(B)/tests/programs/msgsock_check $(B)/tests/storm $(B)/tests/crash \
 		$(B)/crash/libefdshim.so $(BENCHES)
 	@tests/run.sh $(B)

@@ -77,6 +77,15 @@ mask() {
 	binary "$1" asan "${sanitizers[@]}" "$build/asan/tests/mask/$1"
 }
 
+# What no kernel has: linked with the library, without LD_PRELOAD. `slow` as above.
+family() {
+	local plain=$build/tests/family/$1
+	binary "$1" linked "$plain"
+	binary "$1" mirror env EFDSHIM_MIRROR=always EFDSHIM_DIR="$base/state" "$plain"
+	! grep -qE 'epoll|eventpoll' "$here/family/$1.c" || binary "$1" slow env EFDSHIM_FAST=0 "$plain"
+	binary "$1" asan "${sanitizers[@]}" "$build/asan/tests/family/$1"
+}
+
 unit() {
 	local plain=$build/tests/unit/$1
 	binary "$1" unit env EFDSHIM_DIR="$base/state" "$plain"
@@ -122,13 +131,14 @@ valgrind=no
 maskfs=no
 mkdir "$base/mask" && "$build/tests/maskfs" "$base/mask" true 2>/dev/null && maskfs=yes
 
-for source in "$here"/suite/*.c "$here"/mask/*.c "$here"/unit/*.c; do
+for source in "$here"/suite/*.c "$here"/mask/*.c "$here"/family/*.c "$here"/unit/*.c; do
 	name=$(basename "$source" .c)
 	# shellcheck disable=SC2053 # the pattern is meant as one
 	[[ -e $source && $name == $only ]] || continue
 	case $source in
 	*/suite/*) suite "$name" ;;
 	*/mask/*) mask "$name" ;;
+	*/family/*) family "$name" ;;
 	*) unit "$name" ;;
 	esac
 done
