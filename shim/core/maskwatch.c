@@ -225,10 +225,12 @@ static int join(struct change *change, unsigned class)
 static uint64_t find_in_kernel(const struct change *change, struct watch *watch)
 {
 	const struct fdref *ref = change->ref;
-	uint64_t cookie = setinfo_data(change->epfd, ref->fd, atomic_load(&ref->object->inode));
+	uint64_t inode = atomic_load(&ref->object->inode);
+	struct epoll_event event;
 
-	if (cookie && watch_of(cookie, watch) == WATCH_LIVE && watch->slot == ref->slot)
-		return cookie;
+	if (setinfo_find(change->epfd, ref->fd, inode, &event) &&
+		watch_of(event.data.u64, watch) == WATCH_LIVE && watch->slot == ref->slot)
+		return event.data.u64;
 	return 0;
 }
 

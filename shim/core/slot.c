@@ -26,7 +26,7 @@ unsigned slot_class(const struct slot *slot, uint32_t events)
 	if (slot_is_mask(slot))
 		return mask_class(interest & ~(uint32_t)(EPOLLERR | EPOLLHUP));
 	if (!interest)
-		return CLASS_NONE;
+		return slot_signalled(slot) ? CLASS_APART : CLASS_NONE;
 	if (!(interest & EPOLLOUT) || !(events & (EPOLLET | EPOLLEXCLUSIVE)))
 		return CLASS_IN;
 	return interest & EPOLLIN ? CLASS_IN | CLASS_OUT : CLASS_OUT;
@@ -71,5 +71,5 @@ bool slot_shows(const struct slot *slot, unsigned class)
 
 bool slot_at_limit(const struct slot *slot)
 {
-	return !slot_is_mask(slot) && !(slot_state(slot) & EPOLLOUT);
+	return !slot_is_mask(slot) && !(slot_state(slot) & (EPOLLOUT | EPOLLERR));
 }

@@ -33,7 +33,7 @@ enum {
 	CLASS_IN = 1,
 	CLASS_PRI = 2,
 	CLASS_OUT = 4,
-	CLASS_APART = 8,
+	CLASS_APART = 8, /* of a counter: {}, for ERR */
 	/* Of a counter: for a watch that has told its edge already. Its level is that of {IN}, but
 	 * is raised by the next write only. */
 	CLASS_RESTING = CLASS_IN | CLASS_PRI,
@@ -46,6 +46,8 @@ enum {
 #define SLOT_NONBLOCK 0x20u
 #define SLOT_APPEND 0x40u
 #define SLOT_NOATIME 0x80u
+/* Somebody has, or had, a reference to signal it by: it can overflow. */
+#define SLOT_SIGNALLED 0x100u
 #define SLOT_STATUS_MASK (SLOT_NONBLOCK | SLOT_APPEND | SLOT_NOATIME)
 
 /* slot.watched: bit c says that class c is mirrored, bit c + WATCHED_EDGE that every operation must
@@ -157,6 +159,11 @@ static inline enum slot_kind slot_kind(const struct slot *slot)
 	return (enum slot_kind)(atomic_load(&slot->flags) & SLOT_KIND_MASK);
 }
 
+static inline bool slot_signalled(const struct slot *slot)
+{
+	return atomic_load(&slot->flags) & SLOT_SIGNALLED;
+}
+
 /* A mask, in either dialect. */
 static inline bool slot_is_mask(const struct slot *slot)
 {
@@ -184,7 +191,7 @@ uint32_t slot_wanted(const struct slot *slot);
 bool slot_shows(const struct slot *slot, unsigned class);
 
 /* True where the own FIFO is to be full, so that the kernel shows no OUT there: a counter at its
- * limit. */
+ * limit. One that overflowed has room: whoever watches for OUT must wake for ERR. */
 bool slot_at_limit(const struct slot *slot);
 
 #endif
