@@ -12,6 +12,7 @@
 #include "core/process.h"
 #include "core/ring.h"
 #include "core/slotpool.h"
+#include "core/spin.h"
 #include "core/usermem.h"
 #include "sys/raw.h"
 #include "sys/sparse.h"
@@ -146,6 +147,20 @@ uint32_t asyncring_state(const struct slot *slot)
 		events = ring_holds(&ring) ? EPOLLIN : 0;
 	go(entry, turn);
 	return events;
+}
+
+void asyncring_linger(const struct slot *slot)
+{
+	struct spin spin;
+	bool empty;
+
+	if (!slot_is_ring(slot) || asyncring_state(slot))
+		return;
+	spin = spin_begin_short(&local_of((uint32_t)(slot - slotpool_slots))->pace);
+	do
+		empty = !asyncring_state(slot);
+	while (empty && spin_again(&spin));
+	spin_end(&spin, empty ? SPIN_ASLEEP : SPIN_FOUND);
 }
 
 static void list(uint32_t slot, struct entry *entry)
