@@ -257,11 +257,11 @@ void ring_publish(struct ring *ring)
 		if (!is_sound(ring, word))
 			return;
 		end = (uint64_t)word.ikernel + count_written(ring, word);
-		if (end == word.ikernel)
-			return;
 		if (end >= ring->size)
 			end -= ring->size;
 		after = (struct word){(uint32_t)end, word.reserved};
+		/* also where none was found written: it may have been published and taken meanwhile
+		 */
 	} while (!swap_word(ring->head, &word, after));
 }
 

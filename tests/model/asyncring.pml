@@ -10,6 +10,8 @@
  *  - who has written looks for what the others have written, and publishes that too  (OWN_ONLY: of two that finish in
  *    the wrong order nobody publishes the second)
  *  - the cookie is written before that look  (LOOK_FIRST)
+ *  - who finds nothing written looks whether the word is still the same: what was there may have been published and
+ *    taken meanwhile, and its own be next  (NO_LOOK_AGAIN)
  *
  * Simplified: a place is its cookie alone; memory is sequentially consistent, as the fence before the look makes it
  * where that matters. Laps are counted modulo LAPS, and no producer is stopped for that many. */
@@ -48,24 +50,26 @@ inline count_free(k, r)
 {
 	atomic { user = iuser; place = r % SIZE; free = 0; }
 	do
-	:: free == BATCH || free == SIZE - 1 - PENDING(k, r) -> break
+	:: atomic {
+		if
+		:: free == BATCH || free == SIZE - 1 - PENDING(k, r) -> break
+		:: else -> skip
+		fi;
 #ifndef NO_LAST_FREE
-	:: else && AFTER(place) == user -> break
+		if
+		:: AFTER(place) == user -> break
+		:: else -> skip
+		fi;
 #endif
-	:: else
-#ifndef NO_LAST_FREE
-		&& AFTER(place) != user
-#endif
-		-> atomic {
 #ifndef NO_COOKIE_LOOK
-			if
-			:: cookie[place] != 0 -> break
-			:: else -> skip
-			fi;
+		if
+		:: cookie[place] != 0 -> break
+		:: else -> skip
+		fi;
 #endif
-			free++;
-			place = AFTER(place)
-		}
+		free++;
+		place = AFTER(place)
+	}
 	od
 }
 
@@ -95,15 +99,18 @@ inline publish()
 		:: else -> skip
 		fi;
 #endif
+#ifdef NO_LOOK_AGAIN
 		if
 		:: free == 0 -> break
-		:: else -> atomic {
+		:: else -> skip
+		fi;
+#endif
+		atomic {
 			if
 			:: ikernel == k && reserved == r -> ikernel = (k + free) % SIZE; break
 			:: else -> skip
 			fi
 		}
-		fi
 	od
 }
 
@@ -154,7 +161,7 @@ proctype consumer()
 {
 	byte taken;
 
-end:	do
+	do
 	:: atomic { ikernel != iuser ->
 			taken = cookie[iuser];
 			assert(taken != 0);
