@@ -156,21 +156,28 @@ proctype producer(byte me)
 	done++
 }
 
-/* Clears the cookie before it moves iuser, or after. */
+inline look_at(at)
+{
+	taken = cookie[at];
+	assert(taken != 0);
+	next[taken / 16]++;
+	assert(taken % 16 == next[taken / 16])
+}
+
+/* Clears the cookie before it moves iuser, or after; or those of two together. */
 proctype consumer()
 {
-	byte taken;
+	byte taken, at;
 
 	do
-	:: atomic { ikernel != iuser ->
-			taken = cookie[iuser];
-			assert(taken != 0);
-			next[taken / 16]++;
-			assert(taken % 16 == next[taken / 16])
-		}
+	:: atomic { ikernel != iuser -> look_at(iuser) }
 		if
 		:: cookie[iuser] = 0; iuser = AFTER(iuser)
-		:: iuser = AFTER(iuser); cookie[(iuser + SIZE - 1) % SIZE] = 0
+		:: at = iuser; iuser = AFTER(iuser); cookie[at] = 0
+		:: atomic { AFTER(iuser) != ikernel -> at = iuser; look_at(AFTER(at)) }
+			iuser = AFTER(AFTER(at));
+			cookie[at] = 0;
+			cookie[AFTER(at)] = 0
 		fi
 	:: atomic { done == NP && ikernel == iuser -> break }
 	od;
