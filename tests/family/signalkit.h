@@ -19,7 +19,8 @@ static inline struct efd_file *signal_get(int fd)
 	struct efd_file *file = eventfd_fget(fd);
 	if (!file)
 		cr_assert_fail("eventfd_fget: errno %d", errno);
-	cr_assert_eq(errno, ERRNO_KEPT);
+	if (errno != ERRNO_KEPT)
+		cr_assert_fail("eventfd_fget sets errno to %d", errno);
 	return file;
 }
 
@@ -27,7 +28,8 @@ static inline void signal_put(struct efd_file *file)
 {
 	errno = ERRNO_KEPT;
 	efd_fput(file);
-	cr_assert_eq(errno, ERRNO_KEPT);
+	if (errno != ERRNO_KEPT)
+		cr_assert_fail("efd_fput sets errno to %d", errno);
 }
 
 /* What was added, or -errno; where it succeeds errno must be left alone, else -4095. */
