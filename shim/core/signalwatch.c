@@ -175,7 +175,7 @@ void signalwatch_begin(const struct fdref *ref)
 
 	if (atomic_fetch_or(&slot->flags, SLOT_SIGNALLED) & SLOT_SIGNALLED)
 		return;
-	if (!(atomic_load(&slot->watched) & (CLASSES_MASK | 1u << CLASS_NONE)))
+	if (!(atomic_load(&slot->watched) & (CLASSES_MASK | 1u << CLASS_NONE | WATCHED_FAST)))
 		return;
 	for (uint32_t fd = 0; fd < fdtable_top(); fd++) {
 		if (fdtable_kind((int)fd) == FD_SET)
