@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 
 #include "core/adopt.h"
+#include "core/asyncring.h"
 #include "core/classfd.h"
 #include "core/config.h"
 #include "core/crash.h"
@@ -414,6 +415,7 @@ void object_forked(void)
 	if (!atomic_load(&prepared))
 		return;
 	count_holds();
+	asyncring_forked();
 	demote_forked();
 }
 
