@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "core/config.h"
+#include "core/fastwatch.h"
 #include "core/local.h"
 #include "core/mirror.h"
 #include "core/object.h"
@@ -186,9 +187,12 @@ static void replace(const struct fdref *ref, struct entry *entry, struct asyncfd
 static void tell(const struct fdref *ref, uint32_t before, uint32_t after)
 {
 	struct slot *slot = ref->object;
+	uint32_t watched = atomic_load(&slot->watched);
 	struct mask_pair pair;
 
-	if (!atomic_load(&slot->watched))
+	if (watched & WATCHED_FAST)
+		watched = fastwatch_written(ref->slot, watched);
+	if (!(watched & ~WATCHED_BY_FRONTS))
 		return;
 	pair = mask_guess(&slot->mask);
 	do {

@@ -1,6 +1,6 @@
 /* Rings of asyncfd, asserted. */
-#ifndef RINGKIT_H
-#define RINGKIT_H
+#ifndef ASYNCKIT_H
+#define ASYNCKIT_H
 
 #include <efdshim/asyncfd.h>
 #include <efdshim/eventfd.h>
