@@ -1,6 +1,6 @@
 /* asyncfd at a glance: rings, who watches them, who fills them. */
 #define _GNU_SOURCE
-#include "asynckit.h"
+#include "ringkit.h"
 #include "testkit.h"
 
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* Rings of asyncfd, asserted. */
-#ifndef ASYNCKIT_H
-#define ASYNCKIT_H
+#ifndef RINGKIT_H
+#define RINGKIT_H
 
 #include <efdshim/asyncfd.h>
 #include <efdshim/eventfd.h>
