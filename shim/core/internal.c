@@ -11,6 +11,7 @@
 
 #include "core/classfd.h"
 #include "core/demote.h"
+#include "core/efdfile.h"
 #include "core/fdtable.h"
 #include "core/front.h"
 #include "core/process.h"
@@ -170,4 +171,5 @@ void internal_move_away(int fd)
 	classfd_moved(fd, moved);
 	front_bell_moved(fd, moved);
 	warm_moved(fd, moved);
+	efdfile_moved(fd, moved);
 }
