@@ -163,7 +163,7 @@ Test(asyncfd_memory, results_that_straddle_the_end_of_what_is_readable)
 {
 	enum { RESULT = sizeof(struct asyncfd_result) };
 	struct ring r = ring_open(8, 0);
-	struct asyncfd_result *two = bytes_before_hole(2 * RESULT);
+	struct asyncfd_result *two = ring_last_bytes(2 * RESULT);
 	two[0] = ring_result(1);
 	two[1] = ring_result(2);
 	int ret = ring_put(r.file, two, 3);

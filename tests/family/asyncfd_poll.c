@@ -111,7 +111,8 @@ Test(asyncfd_poll, a_full_ring_makes_no_edges)
 
 Test(asyncfd_poll, epoll_one_shot)
 {
-	for (uint32_t edge = 0; edge <= ET; edge += ET) {
+	for (int i = 0; i < 2; i++) {
+		uint32_t edge = i ? ET : 0;
 		uint32_t events = IN | EPOLLONESHOT | edge;
 		struct ring r = ring_open(8, 0);
 		int set = set_watching(r.fd, events, 1);
@@ -263,7 +264,8 @@ Test(asyncfd_poll, asleep_in_an_outer_set)
 /* Asleep by level after the ring was emptied under an event that nobody fetched. */
 Test(asyncfd_poll, emptied_before_the_wait_and_filled_in_it)
 {
-	for (uint32_t edge = 0; edge <= ET; edge += ET) {
+	for (int i = 0; i < 2; i++) {
+		uint32_t edge = i ? ET : 0;
 		struct ring r = ring_open(4, 0);
 		struct waited wait = {.set = set_watching(r.fd, IN | edge, 1)};
 		struct waiter w;
