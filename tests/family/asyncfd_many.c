@@ -13,7 +13,7 @@
 
 TestSuite(asyncfd_many, .init = tk_setup, .fini = tk_teardown, .timeout = 300);
 
-enum { PRODUCERS = 4, BATCH = 16, PATIENCE_MS = 20000 };
+enum { PRODUCERS = 4, BATCH = 16, PATIENCE_MS = 10000 };
 #ifdef __SANITIZE_ADDRESS__
 enum { MILLION = 50000, SOME = 5000 };
 #else
@@ -71,8 +71,11 @@ static void wait_for_more(struct load *l)
 	int n = l->way == BY_POLL ? poll(&p, 1, PATIENCE_MS)
 				  : epoll_wait(l->set, &event, 1, PATIENCE_MS);
 	if (n != 1)
-		cr_assert_fail("asleep by way %d after %ju results: %d", (int)l->way,
-			(uintmax_t)l->total, n);
+		cr_assert_fail(
+			"asleep by way %d after %ju results: %d; iuser %u, ikernel %u of %u, "
+			"polled %#x",
+			(int)l->way, (uintmax_t)l->total, n, l->ring.head->iuser,
+			l->ring.head->ikernel, l->ring.head->size, poll_now(l->ring.fd, POLLIN));
 }
 
 static void count(struct load *l, const struct asyncfd_result *got)
