@@ -1,7 +1,7 @@
 /* asyncfd() and asyncfd_fget(): what they refuse, and that a refusal changes nothing. */
 #define _GNU_SOURCE
 #include "badmem.h"
-#include "ringkit.h"
+#include "asynckit.h"
 #include "testkit.h"
 
 #include <fcntl.h>

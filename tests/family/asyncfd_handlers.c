@@ -1,6 +1,6 @@
 /* Producers in signal handlers that interrupt the consumer's own calls. */
 #define _GNU_SOURCE
-#include "ringkit.h"
+#include "asynckit.h"
 #include "testkit.h"
 
 #include <pthread.h>

@@ -1,7 +1,7 @@
 /* An asyncfd's fds: dups, the last close, children who produce. */
 #define _GNU_SOURCE
 #include "mate.h"
-#include "ringkit.h"
+#include "asynckit.h"
 #include "testkit.h"
 
 #include <fcntl.h>

@@ -2,7 +2,7 @@
  * each producer's in its order. */
 #define _GNU_SOURCE
 #include "maskkit.h"
-#include "ringkit.h"
+#include "asynckit.h"
 #include "testkit.h"
 
 #include <pthread.h>

@@ -4,7 +4,7 @@
 #include "maskkit.h"
 #include "mate.h"
 #include "reexec.h"
-#include "ringkit.h"
+#include "asynckit.h"
 #include "testkit.h"
 
 #include <signal.h>

@@ -2,7 +2,7 @@
 #define _GNU_SOURCE
 #include "maskkit.h"
 #include "mate.h"
-#include "ringkit.h"
+#include "asynckit.h"
 #include "testkit.h"
 
 TestSuite(asyncfd_poll, .init = tk_setup, .fini = tk_teardown, .timeout = 30);

@@ -1,6 +1,6 @@
 /* A ring that takes the place of another: what was stored stays there, the rest goes here. */
 #define _GNU_SOURCE
-#include "ringkit.h"
+#include "asynckit.h"
 #include "testkit.h"
 
 #include <pthread.h>

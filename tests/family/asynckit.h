@@ -1,6 +1,6 @@
 /* Steps with an asyncfd and its ring, asserted. */
-#ifndef RINGKIT_H
-#define RINGKIT_H
+#ifndef ASYNCKIT_H
+#define ASYNCKIT_H
 
 #include "pair.h"
 
