@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 
+#include "core/asyncring.h"
 #include "core/classwatch.h"
 #include "core/demote.h"
 #include "core/eager.h"
@@ -258,8 +259,8 @@ static bool is_to_be_told(uint64_t cookie, const struct watch *watch)
 }
 
 /* What the program gets for an event of the kernel's; false where there is nothing to report after
- * all. */
-static bool translate(int epfd, struct epoll_event *event)
+ * all. `idle`: then the call sleeps. */
+static bool translate(int epfd, struct epoll_event *event, bool idle)
 {
 	struct watch watch;
 	struct slot *slot;
@@ -280,6 +281,8 @@ static bool translate(int epfd, struct epoll_event *event)
 		classwatch_end(epfd, &watch, event->data.u64);
 		return false;
 	}
+	if (idle)
+		asyncring_linger(slot);
 	if (slot_is_mask(slot) && !watch.anchor)
 		return report_mask(epfd, event, &watch);
 	if (watch.signalled)
@@ -317,18 +320,18 @@ static bool any_of_ours(void)
 long epollset_translate(struct epoll_call *call, struct epoll_event *events, long n)
 {
 	long kept = 0;
-	bool cookies;
+	bool cookies, idle;
 
 	if (n <= 0 || !any_of_ours())
 		return n;
 	cookies = any_cookie();
-
+	idle = n == 1 && !(call->timeout && !call->timeout->tv_sec && !call->timeout->tv_nsec);
 	for (long i = 0; i < n; i++) {
 		struct epoll_event event = events[i];
 
 		if (front_is_bell(event.data.u64))
 			call->rung = true;
-		else if (!cookies || translate(call->epfd, &event))
+		else if (!cookies || translate(call->epfd, &event, idle))
 			events[kept++] = event;
 	}
 	return kept;
