@@ -171,6 +171,21 @@ static struct eventpoll *find(uint64_t key)
 	return one;
 }
 
+static uintptr_t this_thread(void)
+{
+	static _Thread_local char mine;
+
+	return (uintptr_t)&mine;
+}
+
+/* A handler that has interrupted a wait has its stack below; who is not below has left the wait by
+ * a jump, and without a word. */
+static bool was_left(const struct eventpoll *eventpoll, uintptr_t frame)
+{
+	return atomic_load(&eventpoll->thread) == this_thread() &&
+	       frame >= atomic_load(&eventpoll->frame);
+}
+
 /* The set may have been closed, and this be another one's, before it is held. */
 static struct eventpoll *hold(uint64_t key, uint32_t mark, int *err)
 {
@@ -218,9 +233,29 @@ struct eventpoll *eventpoll_get(int epfd)
 	return hold(eventpoll_key(epfd), 0, &err);
 }
 
+/* What a wait that was left had is the next one's of its thread. */
+static struct eventpoll *get_left(int epfd, uintptr_t frame)
+{
+	struct eventpoll *eventpoll = eventpoll_get(epfd);
+	bool left = eventpoll && was_left(eventpoll, frame);
+
+	if (eventpoll)
+		eventpoll_put(eventpoll);
+	return left ? eventpoll : NULL;
+}
+
 struct eventpoll *eventpoll_get_to_wait(int epfd, int *err)
 {
-	return hold(eventpoll_key(epfd), REFS_WAITER, err);
+	uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
+	struct eventpoll *eventpoll = hold(eventpoll_key(epfd), REFS_WAITER, err);
+
+	if (!eventpoll && *err == EBUSY)
+		return get_left(epfd, frame);
+	if (!eventpoll)
+		return NULL;
+	atomic_store_explicit(&eventpoll->thread, this_thread(), memory_order_relaxed);
+	atomic_store_explicit(&eventpoll->frame, frame, memory_order_relaxed);
+	return eventpoll;
 }
 
 void eventpoll_put(struct eventpoll *eventpoll)

@@ -63,6 +63,10 @@ struct eventpoll {
 	/* Shared with forked relatives: how many waits, in any of them, are still to hear that they
 	 * are over. The bell may be heard by another one. */
 	_Atomic int *over;
+	/* The waiter's thread, and where its stack was: by them a wait that a handler has jumped
+	 * out of is told from one that goes on. Written by the waiter. */
+	_Atomic uintptr_t thread;
+	_Atomic uintptr_t frame;
 	uint32_t maxfds;
 	/* The waiter's: which buffer is filled next, and which wait it is. */
 	uint32_t turn;

@@ -250,12 +250,12 @@ static void close_for_good(const struct fdref *ref)
 	await_closing(ref->fd);
 }
 
-static void drop_special(int fd)
+void fdlife_closed(int fd, uint64_t entry)
 {
-	uint64_t entry = fdtable_entry(fd);
-	uint64_t set = fdtable_epoll_id(fd);
+	enum fd_kind kind = fdtable_kind_of(entry);
+	uint64_t set = kind == FD_SET ? entry >> ENTRY_GENERATION_SHIFT : 0;
 
-	if (set || fdtable_kind_of(entry) == FD_INFO)
+	if (set || kind == FD_INFO)
 		fdtable_drop_stale(fd, entry);
 	front_number_gone(set);
 	eventpoll_number_gone(set);
@@ -272,7 +272,7 @@ static void close_known(unsigned first, unsigned last)
 		if (object_is(&number, &ref))
 			close_for_good(&ref);
 		else
-			drop_special((int)fd);
+			fdlife_closed((int)fd, fdtable_entry((int)fd));
 	}
 }
 
