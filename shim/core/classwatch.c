@@ -34,6 +34,16 @@ bool classwatch_must_share(int epfd, const struct fdref *ref)
 	return setid_shared(epfd) || classwatch_others_have(ref);
 }
 
+unsigned classwatch_class(int epfd, const struct fdref *ref, uint32_t events)
+{
+	unsigned class = slot_class(ref->object, events);
+
+	if (class > CLASS_IN && (classwatch_must_share(epfd, ref) ||
+					classfd_get(ref->slot, ref->generation, class) < 0))
+		return CLASS_IN;
+	return class;
+}
+
 void classwatch_leave(int epfd, uint64_t cookie, const struct watch *watch)
 {
 	classwatch_control(epfd, EPOLL_CTL_DEL, watch->class_fd, 0, 0);
@@ -205,7 +215,7 @@ void classwatch_share(int epfd)
 		cookie = watch_find(ref.object, set, fd, &watch);
 		if (cookie && slot_is_mask(ref.object))
 			maskwatch_share(epfd, &ref, &watch, cookie);
-		else if (cookie && !watch.own)
+		else if (cookie && (!watch.own || watch.signalled))
 			demote(epfd, &ref, &watch, cookie);
 	}
 }

@@ -17,6 +17,10 @@ int classwatch_control(int epfd, int op, int fd, uint32_t events, uint64_t data)
  * FIFO serves all. */
 bool classwatch_must_share(int epfd, const struct fdref *ref);
 
+/* The class of a watch with these events in this set: {IN} where another one could not be shared.
+ */
+unsigned classwatch_class(int epfd, const struct fdref *ref, uint32_t events);
+
 /* The own FIFO is in the set with an empty interest: adds the watch proper. 0 or an errno value. */
 int classwatch_join(
 	int epfd, const struct fdref *ref, const struct epoll_event *event, unsigned class);

@@ -54,6 +54,20 @@ static inline struct counter_step counter_add(
 	return (struct counter_step){0, before, before + value};
 }
 
+/* Adds what fits below UINT64_MAX, which only this can reach. */
+static inline struct counter_step counter_post(
+	struct counter *counter, uint64_t guard, uint64_t value)
+{
+	uint64_t before = atomic_load(&counter->count), after;
+
+	do {
+		if (atomic_load(&counter->guard) != guard)
+			return (struct counter_step){ESTALE, before, before};
+		after = UINT64_MAX - before < value ? UINT64_MAX : before + value;
+	} while (!counter_swap(counter, guard, &before, after));
+	return (struct counter_step){0, before, after};
+}
+
 /* Takes all of it, or 1 of a semaphore; EAGAIN at 0. What was taken is before - after. */
 static inline struct counter_step counter_take(
 	struct counter *counter, uint64_t guard, bool semaphore)

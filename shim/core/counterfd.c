@@ -241,6 +241,18 @@ struct outcome counterfd_write_more(const struct fdref *ref, const void *buf, si
 	return err ? outcome_err(err) : add(ref, value, wait_sleep_unrestarted);
 }
 
+int counterfd_signal(const struct fdref *ref, uint64_t n, uint64_t *added)
+{
+	struct counter_step step =
+		counter_post(&ref->object->counter, slot_guard(ref->generation), n);
+
+	if (step.err)
+		return error_of(step);
+	mirror_written(ref, step);
+	*added = step.after - step.before;
+	return 0;
+}
+
 static struct fdref ref_of(int fd, uint64_t entry)
 {
 	struct fdref ref = {.fd = fd};

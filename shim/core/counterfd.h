@@ -16,6 +16,9 @@ struct outcome counterfd_write(const struct fdref *ref, const void *buf, size_t 
  * something to return. */
 struct outcome counterfd_write_more(const struct fdref *ref, const void *buf, size_t n);
 
+/* eventfd_signal: adds up to `n` without blocking; *added is how much. 0 or an errno value. */
+int counterfd_signal(const struct fdref *ref, uint64_t n, uint64_t *added);
+
 /* Takes what one read takes, before it is stored anywhere: 0 or an errno value. */
 int counterfd_take(const struct fdref *ref, bool nowait, uint64_t *value);
 

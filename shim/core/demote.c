@@ -11,6 +11,7 @@
 #include "core/mirror.h"
 #include "core/object.h"
 #include "core/setid.h"
+#include "core/signalwatch.h"
 #include "core/watch.h"
 #include "sys/probe.h"
 
@@ -76,11 +77,34 @@ static bool rest(struct handover *h)
 	return true;
 }
 
+/* Those by edges of IN are looked up anyway. */
+static bool is_signalled(const struct handover *h)
+{
+	bool by_edges = (h->events & EPOLLIN) && (h->events & EPOLLET);
+
+	return slot_signalled(h->ref->object) && !(h->events & FASTWATCH_FIRED) && !by_edges;
+}
+
+static bool hand_over_signalled(const struct handover *h)
+{
+	struct epoll_event event = {
+		.events = h->events & FASTWATCH_EVENTS,
+		.data.u64 = h->data,
+	};
+	struct watch watch;
+
+	if ((h->events & EPOLLET) && watch_of(h->data, &watch) == WATCH_LIVE)
+		event.data.u64 = watch.data;
+	return !signalwatch_set(h->epfd, EPOLL_CTL_MOD, h->ref, &event);
+}
+
 /* The kernel does not know that an edge-triggered watch is one-shot: see epollset.c. */
 static void register_own(const struct handover *h)
 {
 	uint32_t events = h->events & FASTWATCH_EVENTS;
 
+	if (is_signalled(h) && hand_over_signalled(h))
+		return;
 	if (h->events & FASTWATCH_FIRED)
 		events = EPOLLONESHOT;
 	else if (events & EPOLLET)

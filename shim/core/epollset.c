@@ -4,7 +4,6 @@
 #include <sched.h>
 #include <stdatomic.h>
 
-#include "core/classfd.h"
 #include "core/classwatch.h"
 #include "core/demote.h"
 #include "core/eager.h"
@@ -18,6 +17,7 @@
 #include "core/object.h"
 #include "core/plainset.h"
 #include "core/setid.h"
+#include "core/signalwatch.h"
 #include "core/stats.h"
 #include "core/timeout.h"
 #include "core/usermem.h"
@@ -69,6 +69,7 @@ static void edges_for(const struct fdref *ref)
 void epollset_nested(int outer, int inner, uint32_t events)
 {
 	eager_all();
+	plainset_end(outer);
 	demote_set_of(inner);
 	if (!nested_note(setid_of(outer), setid_of(inner), events & EPOLLET))
 		return;
@@ -86,6 +87,7 @@ void epollset_nested(int outer, int inner, uint32_t events)
 static bool edge_triggered(const struct change *change)
 {
 	return (change->event.events & (EPOLLET | EPOLLEXCLUSIVE)) ||
+	       signalwatch_needs_edges(change->ref->object, change->event.events) ||
 	       nested_needs_edges(fdtable_epoll_id(change->epfd));
 }
 
@@ -168,15 +170,13 @@ struct outcome epollset_ctl(
 	}
 	if (fastset_ctl(epfd, op, ref, &change.event, &err))
 		return outcome_of(err);
-	change.class = slot_class(ref->object, change.event.events);
-	if (change.class > CLASS_IN &&
-		(classwatch_must_share(epfd, ref) ||
-			classfd_get(ref->slot, ref->generation, change.class) < 0))
-		change.class = CLASS_IN;
+	change.class = classwatch_class(epfd, ref, change.event.events);
 	err = mirrored(&change) ? 0 : start_watch(&change);
 	if (err)
 		return outcome_err(err);
-	if (change.class == CLASS_NONE || change.class == CLASS_IN)
+	if (change.class <= CLASS_IN && slot_signalled(ref->object))
+		err = signalwatch_set(epfd, op, ref, &change.event);
+	else if (change.class <= CLASS_IN)
 		err = change_own_watch(&change);
 	else
 		err = classwatch_set(epfd, op, ref, &change.event, change.class);
@@ -209,6 +209,13 @@ static uint32_t current_events(const struct watch *watch, struct slot *slot)
 static bool report_mask(int epfd, struct epoll_event *event, const struct watch *watch)
 {
 	event->events = maskwatch_events(epfd, watch, event->data.u64);
+	event->data.u64 = watch->data;
+	return event->events != 0;
+}
+
+static bool report_signalled(int epfd, struct epoll_event *event, const struct watch *watch)
+{
+	event->events = signalwatch_events(epfd, watch, event->data.u64);
 	event->data.u64 = watch->data;
 	return event->events != 0;
 }
@@ -262,6 +269,8 @@ static bool translate(int epfd, struct epoll_event *event)
 	}
 	if (slot_is_mask(slot))
 		return report_mask(epfd, event, &watch);
+	if (watch.signalled)
+		return report_signalled(epfd, event, &watch);
 	if (watch.own && !is_to_be_told(event->data.u64, &watch))
 		return false;
 	edges = atomic_load(&slot->edges);
@@ -372,6 +381,7 @@ struct outcome epollset_wait(struct epoll_call *call)
 	uint64_t moves;
 	int looks = 0;
 
+	eager_waiting();
 	do {
 		front = front_of_set(fdtable_epoll_id(call->epfd));
 		moves = front ? atomic_load(&front->moves) : 0;

@@ -77,6 +77,10 @@ struct fdref {
 	uint64_t entry; /* as it was read, without pins; 0: a vfork child's own, in no table */
 };
 
+/* In fdref.entry: the number is a duplicate of the library's own, as long as the caller has the
+ * reference that it belongs to. */
+#define FDREF_LENT ENTRY_CLOSING
+
 static inline uint64_t fdtable_entry(int fd)
 {
 	if ((uint32_t)fd >= atomic_load_explicit(&fdtable_size, memory_order_acquire))

@@ -11,6 +11,7 @@
 
 #include "core/classfd.h"
 #include "core/demote.h"
+#include "core/efdfile.h"
 #include "core/eventpoll.h"
 #include "core/fdtable.h"
 #include "core/front.h"
@@ -172,4 +173,5 @@ void internal_move_away(int fd)
 	front_bell_moved(fd, moved);
 	eventpoll_bell_moved(fd, moved);
 	warm_moved(fd, moved);
+	efdfile_moved(fd, moved);
 }

@@ -225,10 +225,12 @@ static int join(struct change *change, unsigned class)
 static uint64_t find_in_kernel(const struct change *change, struct watch *watch)
 {
 	const struct fdref *ref = change->ref;
-	uint64_t cookie = setinfo_data(change->epfd, ref->fd, atomic_load(&ref->object->inode));
+	uint64_t inode = atomic_load(&ref->object->inode);
+	struct epoll_event event;
 
-	if (cookie && watch_of(cookie, watch) == WATCH_LIVE && watch->slot == ref->slot)
-		return cookie;
+	if (setinfo_find(change->epfd, ref->fd, inode, &event) &&
+		watch_of(event.data.u64, watch) == WATCH_LIVE && watch->slot == ref->slot)
+		return event.data.u64;
 	return 0;
 }
 
@@ -380,8 +382,10 @@ uint32_t maskwatch_events(int epfd, const struct watch *watch, uint64_t cookie)
 
 	if (!slot || !slot_lives_as(slot, watch->generation))
 		return 0;
+	/* before what it shows, as a ring keeps that elsewhere */
 	state = atomic_load(&slot->mask.state);
-	events = mask_events(state) & interest_of(watch->events, slot);
+	events = (slot_is_ring(slot) ? slot_state(slot) : mask_events(state)) &
+		 interest_of(watch->events, slot);
 	if (!events && watch->own)
 		nothing_to_report(epfd, watch, cookie);
 	else if (!events)

@@ -187,7 +187,12 @@ void mirror_mend(const struct fdref *ref)
 
 static bool at_limit(uint64_t count)
 {
-	return !(counter_state(count) & EPOLLOUT);
+	return !(counter_state(count) & (EPOLLOUT | EPOLLERR));
+}
+
+static bool overflowed(uint64_t count)
+{
+	return counter_state(count) & EPOLLERR;
 }
 
 /* An operation, and what slot.watched was after it. */
@@ -210,11 +215,13 @@ static void class_changed(const struct fdref *ref, unsigned class, const struct 
 	struct counter_step step = change->step;
 	bool edge = change->watched & 1u << (class + WATCHED_EDGE);
 
+	if (class == CLASS_APART && !overflowed(step.before) && !overflowed(step.after))
+		return;
 	edge = edge && (change->raised & class_bits(class));
+	if (class == CLASS_IN && at_limit(step.before) && !at_limit(step.after) && step.after)
+		with_own_fifo(ref, level_leave_limit);
 	if (!(counter_state(step.after) & class_bits(class)))
 		settle(ref, class, LEVEL_DOWN, false);
-	else if (class == CLASS_IN && at_limit(step.before) && !at_limit(step.after))
-		with_own_fifo(ref, level_leave_limit);
 	else if (edge || is_due(ref, class, change))
 		settle(ref, class, LEVEL_UP, edge);
 }
@@ -283,11 +290,14 @@ void mirror_mask_written(const struct fdref *ref, uint32_t before, uint32_t afte
 
 void mirror_settle_written(const struct fdref *ref, struct counter_step step, uint32_t watched)
 {
-	const struct change change = {step, EPOLLIN, watched};
+	bool overflow = overflowed(step.after) && !overflowed(step.before);
+	const struct change change = {step, overflow ? EPOLLIN | EPOLLERR : EPOLLIN, watched};
 
 	if (!step.after && (watched & WATCHED_OUT_EDGE))
 		with_own_fifo(ref, level_raise_in);
 	changed(ref, &change);
+	if (overflow && (watched & WATCHED_OUT_EDGE)) /* who watches for OUT alone hears of ERR */
+		with_own_fifo(ref, level_raise_out);
 }
 
 void mirror_tell_written(const struct fdref *ref, struct counter_step step)

@@ -7,10 +7,12 @@
 #include <sys/eventfd.h>
 
 #include "core/adopt.h"
+#include "core/asyncring.h"
 #include "core/classfd.h"
 #include "core/config.h"
 #include "core/crash.h"
 #include "core/demote.h"
+#include "core/efdfile.h"
 #include "core/eventpoll.h"
 #include "core/fastwatch.h"
 #include "core/late.h"
@@ -352,6 +354,8 @@ struct fifo_loan object_borrow_fifo(const struct fdref *ref)
 	uint64_t inode = atomic_load(&ref->object->inode);
 	int copy;
 
+	if (ref->entry & FDREF_LENT)
+		return (struct fifo_loan){.fd = ref->fd, .lent = true};
 	if (fdtable_pin(ref))
 		return (struct fifo_loan){.fd = ref->fd};
 	copy = pin_copy(ref);
@@ -368,10 +372,17 @@ void object_return_fifo(const struct fdref *ref, struct fifo_loan loan)
 	struct fdref pinned = *ref;
 
 	pinned.fd = loan.fd;
+	if (loan.lent)
+		return;
 	if (!loan.opened)
 		object_unpin(&pinned);
 	else if (loan.fd >= 0)
 		passing_close(loan.fd);
+}
+
+static void forget_holds(const struct fdref *ref)
+{
+	atomic_store(&local_of(ref->slot)->holds, 0);
 }
 
 /* Of the holds copied from the parent those of its sleeping threads are nobody's. */
@@ -383,10 +394,11 @@ static void count_holds(void)
 			int fd = (int)i;
 
 			if (object_is(&fd, &ref) && pass == 0)
-				atomic_store(&local_of(ref.slot)->holds, 0);
+				forget_holds(&ref);
 			else if (object_is(&fd, &ref))
 				object_hold(&ref);
 		}
+		efdfile_each(pass == 0 ? forget_holds : object_hold);
 	}
 }
 
@@ -405,6 +417,7 @@ void object_forked(void)
 	if (!atomic_load(&prepared))
 		return;
 	count_holds();
+	asyncring_forked();
 	demote_forked();
 }
 

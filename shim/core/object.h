@@ -65,6 +65,7 @@ bool object_hold_living(const struct fdref *ref);
 struct fifo_loan {
 	int fd;	     /* or -errno */
 	bool opened; /* an fd of its own, rather than the pinned one of the program */
+	bool lent;   /* a reference's, which is not pinned */
 };
 
 /* Pins the fd or, where it was closed meanwhile, opens another one. */

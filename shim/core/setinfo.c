@@ -44,24 +44,34 @@ static bool is_line_of(char *line, int fd, uint64_t inode)
 	return text_parse_int(&at) == fd && field(line, " ino:", &found) && found == inode;
 }
 
+static bool parse(const char *line, struct epoll_event *event)
+{
+	uint64_t events, data;
+
+	if (!field(line, " events:", &events) || !field(line, " data:", &data))
+		return false;
+	*event = (struct epoll_event){.events = (uint32_t)events, .data.u64 = data};
+	return true;
+}
+
 /* Looks at the whole lines of a chunk; how many bytes they are. */
-static size_t look(char *chunk, int fd, uint64_t inode, uint64_t *data)
+static size_t look(char *chunk, int fd, uint64_t inode, struct epoll_event *event, bool *found)
 {
 	char *line = chunk;
 
 	for (char *end; (end = strchr(line, '\n')); line = end + 1) {
 		*end = 0;
 		if (is_line_of(line, fd, inode))
-			field(line, " data:", data);
+			*found = parse(line, event) || *found;
 	}
 	return (size_t)(line - chunk);
 }
 
-uint64_t setinfo_data(int epfd, int fd, uint64_t inode)
+bool setinfo_find(int epfd, int fd, uint64_t inode, struct epoll_event *event)
 {
 	char path[PATH_BYTES], chunk[CHUNK + 1];
 	struct text text = text_in(path, sizeof(path));
-	uint64_t data = 0;
+	bool found = false;
 	size_t kept = 0;
 	long got = 1;
 	int info;
@@ -69,17 +79,17 @@ uint64_t setinfo_data(int epfd, int fd, uint64_t inode)
 	text_string(&text, "/proc/self/fdinfo/");
 	text_number(&text, (uint64_t)epfd, 10);
 	info = passing_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
-	while (info >= 0 && got > 0 && !data) {
+	while (info >= 0 && got > 0 && !found) {
 		size_t used;
 
 		got = raw_read(info, chunk + kept, CHUNK - kept);
 		kept += got > 0 ? (size_t)got : 0;
 		chunk[kept] = 0;
-		used = look(chunk, fd, inode, &data);
+		used = look(chunk, fd, inode, event, &found);
 		kept -= used;
 		memmove(chunk, chunk + used, kept);
 	}
 	if (info >= 0)
 		passing_close(info);
-	return data;
+	return found;
 }

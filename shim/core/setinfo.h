@@ -2,10 +2,12 @@
 #ifndef EFDSHIM_CORE_SETINFO_H
 #define EFDSHIM_CORE_SETINFO_H
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 
-/* The data that the file with this inode number was put in the set with, as number `fd`; 0 where it
+/* The event that the file with this inode number is in the set with, as number `fd`; false where it
  * is not in there, or nobody tells. */
-uint64_t setinfo_data(int epfd, int fd, uint64_t inode);
+bool setinfo_find(int epfd, int fd, uint64_t inode, struct epoll_event *event);
 
 #endif

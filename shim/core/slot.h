@@ -10,11 +10,14 @@
 #include "core/counter.h"
 #include "core/mask.h"
 
-/* Kinds of objects. Rings and eventpolls will join. */
+/* Kinds of objects. Eventpolls will join. */
 enum slot_kind {
 	KIND_COUNTER = 1,
 	KIND_MASK = 2,	/* EFD_MASK: read and written as struct efd_mask */
 	KIND_VPOLL = 3, /* the same in the dialect of EFD_VPOLL: read and written as 8 bytes */
+	/* A ring in the memory of each process, see asyncring.h: watched as a mask is, whose
+	 * version moves with each addition; levels fall lazily. Neither read nor written. */
+	KIND_ASYNC = 4,
 };
 
 /* slot.life = generation << LIFE_STATE_BITS | state */
@@ -33,7 +36,7 @@ enum {
 	CLASS_IN = 1,
 	CLASS_PRI = 2,
 	CLASS_OUT = 4,
-	CLASS_APART = 8,
+	CLASS_APART = 8, /* of a counter: {}, for ERR */
 	/* Of a counter: for a watch that has told its edge already. Its level is that of {IN}, but
 	 * is raised by the next write only. */
 	CLASS_RESTING = CLASS_IN | CLASS_PRI,
@@ -46,6 +49,11 @@ enum {
 #define SLOT_NONBLOCK 0x20u
 #define SLOT_APPEND 0x40u
 #define SLOT_NOATIME 0x80u
+/* Somebody has, or had, a reference to signal it by: it can overflow. */
+#define SLOT_SIGNALLED 0x100u
+/* Of an asyncfd: its processes may see different rings, so that none may take the others' level
+ * down. */
+#define SLOT_DIFFERS 0x200u
 #define SLOT_STATUS_MASK (SLOT_NONBLOCK | SLOT_APPEND | SLOT_NOATIME)
 
 /* slot.watched: bit c says that class c is mirrored, bit c + WATCHED_EDGE that every operation must
@@ -157,7 +165,18 @@ static inline enum slot_kind slot_kind(const struct slot *slot)
 	return (enum slot_kind)(atomic_load(&slot->flags) & SLOT_KIND_MASK);
 }
 
-/* A mask, in either dialect. */
+/* A ring, shown as a mask is: all that can be done to its fd is to watch it. */
+static inline bool slot_is_ring(const struct slot *slot)
+{
+	return slot_kind(slot) == KIND_ASYNC;
+}
+
+static inline bool slot_signalled(const struct slot *slot)
+{
+	return atomic_load(&slot->flags) & SLOT_SIGNALLED;
+}
+
+/* A mask, in either dialect; or what is watched as one. */
 static inline bool slot_is_mask(const struct slot *slot)
 {
 	return slot_kind(slot) >= KIND_MASK;
@@ -184,7 +203,7 @@ uint32_t slot_wanted(const struct slot *slot);
 bool slot_shows(const struct slot *slot, unsigned class);
 
 /* True where the own FIFO is to be full, so that the kernel shows no OUT there: a counter at its
- * limit. */
+ * limit. One that overflowed has room: whoever watches for OUT must wake for ERR. */
 bool slot_at_limit(const struct slot *slot);
 
 #endif
