@@ -138,28 +138,6 @@ static void clear(struct eventpoll *eventpoll, uint32_t maxfds)
 	eventpoll->serial = 0;
 }
 
-int eventpoll_begin(int epfd, int maxfds)
-{
-	uint64_t key = eventpoll_key(epfd);
-	struct eventpoll *eventpoll = key ? claim(key) : NULL;
-	int err;
-
-	if (!eventpoll)
-		return ENOMEM;
-	clear(eventpoll, (uint32_t)maxfds);
-	err = get_memory(eventpoll);
-	if (!err)
-		err = hang_bell(eventpoll, epfd);
-	if (err) {
-		free_all(eventpoll);
-		return err;
-	}
-	plainset_end(epfd); /* its waits are not epoll_wait's */
-	atomic_store(&eventpoll_any, true);
-	atomic_store(&eventpoll->set, key);
-	return 0;
-}
-
 static struct eventpoll *find(uint64_t key)
 {
 	struct eventpoll *one = NULL;
@@ -266,6 +244,28 @@ void eventpoll_put(struct eventpoll *eventpoll)
 void eventpoll_put_waiter(struct eventpoll *eventpoll)
 {
 	put(eventpoll, REFS_WAITER);
+}
+
+int eventpoll_begin(int epfd, int maxfds)
+{
+	uint64_t key = eventpoll_key(epfd);
+	struct eventpoll *eventpoll = key ? claim(key) : NULL;
+	int err;
+
+	if (!eventpoll)
+		return ENOMEM;
+	clear(eventpoll, (uint32_t)maxfds);
+	err = get_memory(eventpoll);
+	if (!err)
+		err = hang_bell(eventpoll, epfd);
+	if (err) {
+		eventpoll_put(eventpoll);
+		return err;
+	}
+	plainset_end(epfd); /* its waits are not epoll_wait's */
+	atomic_store(&eventpoll_any, true);
+	atomic_store(&eventpoll->set, key);
+	return 0;
 }
 
 bool eventpoll_is_one(int epfd)
