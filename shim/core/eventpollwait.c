@@ -12,6 +12,8 @@
 /* How often a bell is passed on, a millisecond each, to who has not heard it. */
 enum { RINGS = 1000, NAP_NS = 1000000 };
 
+enum { POINTER = sizeof(void *) };
+
 /* A wait on its way. */
 struct waiting {
 	const struct eventpoll_call *call;
@@ -181,7 +183,7 @@ static struct outcome hand_out(struct waiting *waiting, struct outcome outcome)
 
 	if (outcome.err)
 		return outcome;
-	if (!usermem_store((void *)waiting->call->events, &buffer, sizeof(buffer)))
+	if (!usermem_store((void *)waiting->call->events, &buffer, POINTER))
 		return outcome_err(EFAULT);
 	waiting->eventpoll->turn ^= 1;
 	return outcome;
@@ -197,7 +199,7 @@ struct outcome eventpollwait(const struct eventpoll_call *call)
 	if (!waiting.eventpoll)
 		return outcome_err(err == EBUSY ? err : eventpollctl_refusal(call->epfd));
 	pthread_cleanup_push(leave, &waiting);
-	if (usermem_storable((void *)call->events, sizeof(*call->events)))
+	if (usermem_storable((void *)call->events, POINTER))
 		outcome = hand_out(&waiting, begin(&waiting));
 	else
 		outcome = outcome_err(EFAULT);
