@@ -167,7 +167,7 @@ uint32_t asyncring_state(const struct slot *slot)
 	if (!entry || atomic_load(&entry->generation) != generation)
 		return events;
 	turn = come(entry);
-	if (!ring_look(ring_of(entry, generation), &ring))
+	if (!ring_look(ring_of(entry, generation), &ring) && ring_readable(&ring))
 		events = ring_holds(&ring) ? EPOLLIN : 0;
 	go(entry, turn);
 	return events;

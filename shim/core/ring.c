@@ -163,6 +163,11 @@ bool ring_holds(const struct ring *ring)
 	return load_word(ring->head).ikernel != load_iuser(ring);
 }
 
+bool ring_readable(struct ring *ring)
+{
+	return place_at(ring, load_iuser(ring)) != NULL;
+}
+
 /* How many places from the reserved one on are free, up to n. The one before iuser stays so. A
  * place is the consumer's until the cookie is cleared; places that are pending have none either,
  * which a ring whose iuser is garbage must not be given twice. */
