@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 
 #include "core/adopt.h"
+#include "core/aiobridge.h"
 #include "core/classfd.h"
 #include "core/config.h"
 #include "core/crash.h"
@@ -249,8 +250,10 @@ void object_release(const struct fdref *ref)
 		if (!before)
 			return;
 	} while (!atomic_compare_exchange_weak(holds, &before, before - 1));
-	if (before == 1)
-		last_hold_gone(ref);
+	if (before != 1)
+		return;
+	last_hold_gone(ref);
+	aiobridge_left(ref);
 }
 
 static int finish_close(const struct fdref *ref)
@@ -409,6 +412,7 @@ void object_forked(void)
 	passage_forked();
 	fdtable_forked();
 	warm_forked();
+	aiobridge_forked();
 	if (!process_shares_numbers() && atomic_exchange(&fdtable_borrowers, 0))
 		adopt_anew();
 	if (!atomic_load(&prepared))
