@@ -212,6 +212,9 @@ install: all
 	install -m 755 $(B)/efdshim $(DESTDIR)$(PREFIX)/bin/
 	install -m 755 $(B)/libefdshim.so $(DESTDIR)$(PREFIX)/lib/
 	install -m 644 include/efdshim/*.h $(DESTDIR)$(PREFIX)/include/efdshim/
+	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/share/man/man3
+	install -m 644 shim/man/*.3 $(DESTDIR)$(PREFIX)/share/man/man3/
+	sed 's|^prefix=.*|prefix=$(PREFIX)|' shim/efdshim.pc >$(DESTDIR)$(PREFIX)/lib/pkgconfig/efdshim.pc
 
 clean:
 	rm -rf $(B)

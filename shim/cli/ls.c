@@ -131,6 +131,10 @@ static void print_state(const struct slot *slot)
 		printf(" counter count=%" PRIu64, atomic_load(&slot->count));
 		return;
 	}
+	if (slot_is_ring(slot)) { /* what it shows is in the memory of others */
+		printf(" asyncfd");
+		return;
+	}
 	printf(" %s events=", slot_kind(slot) == KIND_MASK ? "mask" : "vpoll");
 	print_events(slot_state(slot));
 }

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <sys/statfs.h>
 
+#include "core/asyncring.h"
 #include "core/mirror.h"
 #include "core/object.h"
 #include "core/process.h"
@@ -108,6 +109,14 @@ bool adopt_identify(int fd, struct fdref *ref)
 }
 
 /* Others have it too, who may not know the shim: they shall see its level. */
+static void show(const struct fdref *ref)
+{
+	if (slot_is_ring(ref->object))
+		asyncring_adopted(ref);
+	else if (!slot_is_mask(ref->object))
+		mirror_show(ref);
+}
+
 static void take_in(int fd, const struct stat *st)
 {
 	struct fdref ref;
@@ -119,8 +128,8 @@ static void take_in(int fd, const struct stat *st)
 		return; /* made before the library's constructor ran */
 	if (class != CLASS_IN)
 		classfd_inherit(ref.slot, ref.generation, class, fd);
-	else if (object_adopt(&ref) && object_is(&fd, &ref) && !slot_is_mask(ref.object))
-		mirror_show(&ref);
+	else if (object_adopt(&ref) && object_is(&fd, &ref))
+		show(&ref);
 }
 
 static bool is_set(int fd, const struct stat *st)

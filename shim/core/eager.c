@@ -2,6 +2,7 @@
 
 #include <stdatomic.h>
 
+#include "core/asyncring.h"
 #include "core/mirror.h"
 #include "core/object.h"
 #include "core/setid.h"
@@ -11,8 +12,10 @@ static _Atomic int eager;
 
 void eager_all(void)
 {
-	if (atomic_exchange(&eager, 1))
+	if (atomic_exchange(&eager, 1)) {
+		asyncring_lower();
 		return;
+	}
 	for (uint32_t i = 0; i < fdtable_top(); i++) {
 		struct fdref ref;
 		int fd = (int)i;
@@ -20,6 +23,12 @@ void eager_all(void)
 		if (object_is(&fd, &ref) && slot_is_mask(ref.object))
 			mirror_eagerly(&ref);
 	}
+}
+
+void eager_waiting(void)
+{
+	if (atomic_load_explicit(&eager, memory_order_relaxed))
+		asyncring_lower();
 }
 
 /* Others may look at a shared one. */

@@ -69,6 +69,7 @@ static void edges_for(const struct fdref *ref)
 void epollset_nested(int outer, int inner, uint32_t events)
 {
 	eager_all();
+	plainset_end(outer);
 	demote_set_of(inner);
 	if (!nested_note(setid_of(outer), setid_of(inner), events & EPOLLET))
 		return;
@@ -380,6 +381,7 @@ struct outcome epollset_wait(struct epoll_call *call)
 	uint64_t moves;
 	int looks = 0;
 
+	eager_waiting();
 	do {
 		front = front_of_set(fdtable_epoll_id(call->epfd));
 		moves = front ? atomic_load(&front->moves) : 0;

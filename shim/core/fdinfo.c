@@ -124,6 +124,7 @@ struct facts {
 	uint64_t count; /* of a mask, the events */
 	uint64_t flags;
 	bool mask;
+	bool ring; /* has nothing of its own */
 };
 
 /* The dialect of EFD_VPOLL has its events where the count is. */
@@ -141,6 +142,8 @@ static void add_line(struct text *text, const char *line, const struct facts *fa
 	if (!strncmp(line, "flags:", 6)) {
 		text_string(text, "flags:\t0");
 		text_number(text, facts->flags, 8);
+	} else if (facts->ring && !strncmp(line, "eventfd-", 8)) {
+		return;
 	} else if (!strncmp(line, "eventfd-count:", 14) || !strncmp(line, "eventfd-mask:", 13)) {
 		add_state(text, facts);
 	} else if (!strncmp(line, "eventfd-id:", 11)) {
@@ -159,6 +162,7 @@ static void fill_in(struct text *text, char *model, int index, bool cloexec)
 	const struct facts facts = {
 		.index = (uint64_t)index,
 		.count = slot_is_mask(slot) ? slot_state(slot) : atomic_load(&slot->count),
+		.ring = slot_is_ring(slot),
 		.mask = slot_kind(slot) == KIND_MASK,
 		.flags = (uint64_t)(O_RDWR | oddio_status(slot) | (cloexec ? O_CLOEXEC : 0)),
 	};

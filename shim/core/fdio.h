@@ -2,6 +2,7 @@
 #ifndef EFDSHIM_CORE_FDIO_H
 #define EFDSHIM_CORE_FDIO_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/uio.h>
@@ -12,6 +13,8 @@
 
 static inline struct outcome fdio_read(const struct fdref *ref, void *buf, size_t n)
 {
+	if (slot_is_ring(ref->object))
+		return outcome_err(EINVAL);
 	if (slot_is_mask(ref->object))
 		return maskfd_read(ref, buf, n);
 	return counterfd_read(ref, buf, n);
@@ -19,6 +22,8 @@ static inline struct outcome fdio_read(const struct fdref *ref, void *buf, size_
 
 static inline struct outcome fdio_write(const struct fdref *ref, const void *buf, size_t n)
 {
+	if (slot_is_ring(ref->object))
+		return outcome_err(EINVAL);
 	if (slot_is_mask(ref->object))
 		return maskfd_write(ref, buf, n);
 	return counterfd_write(ref, buf, n);

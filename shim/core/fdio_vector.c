@@ -100,6 +100,8 @@ struct outcome fdio_readv(const struct fdref *ref, const struct iovec *iov, int 
 	uint64_t value;
 	int err = check_array(iov, count, &total);
 
+	if (!err && slot_is_ring(ref->object))
+		err = EINVAL;
 	if (err)
 		return outcome_err(err);
 	if (!total)
@@ -119,6 +121,8 @@ struct outcome fdio_writev(const struct fdref *ref, const struct iovec *iov, int
 	size_t total;
 	int err = check_array(iov, count, &total);
 
+	if (!err && slot_is_ring(ref->object))
+		err = EINVAL;
 	if (err)
 		return outcome_err(err);
 	if (!total)

@@ -382,8 +382,10 @@ uint32_t maskwatch_events(int epfd, const struct watch *watch, uint64_t cookie)
 
 	if (!slot || !slot_lives_as(slot, watch->generation))
 		return 0;
+	/* before what it shows, as a ring keeps that elsewhere */
 	state = atomic_load(&slot->mask.state);
-	events = mask_events(state) & interest_of(watch->events, slot);
+	events = (slot_is_ring(slot) ? slot_state(slot) : mask_events(state)) &
+		 interest_of(watch->events, slot);
 	if (!events && watch->own)
 		nothing_to_report(epfd, watch, cookie);
 	else if (!events)

@@ -8,6 +8,7 @@
 
 #include "core/adopt.h"
 #include "core/aiobridge.h"
+#include "core/asyncring.h"
 #include "core/classfd.h"
 #include "core/config.h"
 #include "core/crash.h"
@@ -418,6 +419,7 @@ void object_forked(void)
 	if (!atomic_load(&prepared))
 		return;
 	count_holds();
+	asyncring_forked();
 	demote_forked();
 }
 

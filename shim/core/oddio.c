@@ -57,7 +57,7 @@ static struct outcome ask_vector(long nr, uint64_t count, const struct iovec *io
  * flags that one takes holds for both. */
 static bool mask_refuses(const struct fdref *ref, const struct iovec *iov, int n, int flags)
 {
-	return slot_is_mask(ref->object) &&
+	return slot_is_mask(ref->object) && !slot_is_ring(ref->object) &&
 	       ask_vector(SYS_pwritev2, COUNTER_LIMIT, iov, n, flags).err == EOPNOTSUPP;
 }
 

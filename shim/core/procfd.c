@@ -8,6 +8,7 @@
 #include "core/fdtable.h"
 #include "core/oddio.h"
 #include "core/process.h"
+#include "core/slotpool.h"
 #include "core/fifo.h"
 #include "core/store.h"
 #include "core/text.h"
@@ -18,7 +19,13 @@
 
 enum { LINK_MAX_BYTES = 512, NAME_BYTES = 32 };
 
-static const char eventfd_link[] = "anon_inode:[eventfd]";
+/* What the link of a fake fd says in the kernel's place. */
+static const char *link_text(int index)
+{
+	const struct slot *slot = slotpool_slot((uint32_t)index);
+
+	return slot && slot_is_ring(slot) ? "anon_inode:[asyncfd]" : "anon_inode:[eventfd]";
+}
 
 /* Whether the path could lead there: its last part is a number, or a standard stream of /dev. */
 static bool candidate(const char *path)
@@ -138,19 +145,24 @@ struct outcome procfd_statx(int dir, const char *path, int flags, unsigned mask,
 
 bool procfd_readlink(int dir, const char *path, char *buf, size_t size, struct outcome *answer)
 {
-	size_t length = sizeof(eventfd_link) - 1;
 	char target[LINK_MAX_BYTES];
+	const char *text;
+	size_t length;
+	int index;
 	long n;
 
 	if (!fdtable_used() || (int)size <= 0)
 		return false;
 	n = read_link(dir, path, target, sizeof(target));
-	if (n <= 0 || fifo_slot_of_link(target, (size_t)n) < 0)
+	index = n > 0 ? fifo_slot_of_link(target, (size_t)n) : -1;
+	if (index < 0)
 		return false;
+	text = link_text(index);
+	length = strlen(text);
 	if (length > size)
 		length = size;
 	*answer = outcome_ok((long)length);
-	if (!usermem_store(buf, eventfd_link, length))
+	if (!usermem_store(buf, text, length))
 		*answer = outcome_err(EFAULT);
 	return true;
 }

@@ -1,9 +1,12 @@
 #include "core/slot.h"
 
+#include "core/asyncring.h"
 #include "core/counter.h"
 
 uint32_t slot_state(const struct slot *slot)
 {
+	if (slot_is_ring(slot))
+		return asyncring_state(slot);
 	if (slot_is_mask(slot))
 		return mask_events(atomic_load(&slot->mask.state));
 	return counter_state(atomic_load(&slot->count));
@@ -39,6 +42,8 @@ uint32_t slot_possible(const struct slot *slot)
 		return MASK_EVENTS;
 	case KIND_VPOLL:
 		return POLL_BITS;
+	case KIND_ASYNC:
+		return EPOLLIN | EPOLLERR;
 	default:
 		return EPOLLIN | EPOLLOUT;
 	}
@@ -66,6 +71,8 @@ bool slot_shows(const struct slot *slot, unsigned class)
 {
 	bool own_of_mask = class == CLASS_IN && slot_is_mask(slot);
 
+	if (own_of_mask && (atomic_load(&slot->flags) & SLOT_DIFFERS))
+		return true;
 	return (slot_state(slot) & (own_of_mask ? slot_wanted(slot) : class_bits(class))) != 0;
 }
 

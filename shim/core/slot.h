@@ -10,11 +10,14 @@
 #include "core/counter.h"
 #include "core/mask.h"
 
-/* Kinds of objects. Rings and eventpolls will join. */
+/* Kinds of objects. Eventpolls will join. */
 enum slot_kind {
 	KIND_COUNTER = 1,
 	KIND_MASK = 2,	/* EFD_MASK: read and written as struct efd_mask */
 	KIND_VPOLL = 3, /* the same in the dialect of EFD_VPOLL: read and written as 8 bytes */
+	/* A ring in the memory of each process, see asyncring.h: watched as a mask is, whose
+	 * version moves with each addition; levels fall lazily. Neither read nor written. */
+	KIND_ASYNC = 4,
 };
 
 /* slot.life = generation << LIFE_STATE_BITS | state */
@@ -48,6 +51,9 @@ enum {
 #define SLOT_NOATIME 0x80u
 /* Somebody has, or had, a reference to signal it by: it can overflow. */
 #define SLOT_SIGNALLED 0x100u
+/* Of an asyncfd: its processes may see different rings, so that none may take the others' level
+ * down. */
+#define SLOT_DIFFERS 0x200u
 #define SLOT_STATUS_MASK (SLOT_NONBLOCK | SLOT_APPEND | SLOT_NOATIME)
 
 /* slot.watched: bit c says that class c is mirrored, bit c + WATCHED_EDGE that every operation must
@@ -159,12 +165,18 @@ static inline enum slot_kind slot_kind(const struct slot *slot)
 	return (enum slot_kind)(atomic_load(&slot->flags) & SLOT_KIND_MASK);
 }
 
+/* A ring, shown as a mask is: all that can be done to its fd is to watch it. */
+static inline bool slot_is_ring(const struct slot *slot)
+{
+	return slot_kind(slot) == KIND_ASYNC;
+}
+
 static inline bool slot_signalled(const struct slot *slot)
 {
 	return atomic_load(&slot->flags) & SLOT_SIGNALLED;
 }
 
-/* A mask, in either dialect. */
+/* A mask, in either dialect; or what is watched as one. */
 static inline bool slot_is_mask(const struct slot *slot)
 {
 	return slot_kind(slot) >= KIND_MASK;

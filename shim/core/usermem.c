@@ -81,6 +81,13 @@ static void remember(uintptr_t page, enum usermem_access access, uint32_t now)
 		memset(usermem_seen.pages, 0, sizeof(usermem_seen.pages));
 }
 
+/* By the page's last 8 bytes: never NULL, which system calls take for no argument. */
+static bool probe_page(uintptr_t next, enum usermem_access access)
+{
+	stats_syscall();
+	return probe(next - SIGSET_BYTES, access);
+}
+
 bool usermem_verify(uintptr_t from, size_t n, enum usermem_access access)
 {
 	uintptr_t end = from + n;
@@ -89,18 +96,28 @@ bool usermem_verify(uintptr_t from, size_t n, enum usermem_access access)
 		return false;
 	while (from < end) {
 		uintptr_t next = (from | (PAGE - 1)) + 1;
-		/* the page's last 8 bytes: never NULL, which system calls take for no argument */
-		uintptr_t probed = next - SIGSET_BYTES;
 
 		if (!usermem_known(from >> USERMEM_PAGE_BITS, access)) {
 			uint32_t now = atomic_load(&usermem_mappings);
 
-			stats_syscall();
-			if (!probe(probed, access))
+			if (!probe_page(next, access))
 				return false;
 			remember(from >> USERMEM_PAGE_BITS, access, now);
 		}
 		from = next;
+	}
+	return true;
+}
+
+bool usermem_ask(const void *address, size_t n, enum usermem_access access)
+{
+	uintptr_t from = (uintptr_t)address, end = from + n;
+
+	if (end < from)
+		return false;
+	for (; from < end; from = (from | (PAGE - 1)) + 1) {
+		if (!probe_page((from | (PAGE - 1)) + 1, access))
+			return false;
 	}
 	return true;
 }

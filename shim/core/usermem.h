@@ -32,6 +32,10 @@ extern _Thread_local struct usermem_seen usermem_seen;
 bool usermem_ask_range(const void *address, size_t n);
 bool usermem_verify(uintptr_t address, size_t n, enum usermem_access access);
 
+/* Whether all n bytes allow it, whatever was found before: memory that libc has given back itself
+ * is remembered. */
+bool usermem_ask(const void *address, size_t n, enum usermem_access access);
+
 /* Far from the next page's. */
 static inline uintptr_t usermem_second(uintptr_t page)
 {

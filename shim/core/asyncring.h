@@ -1,0 +1,37 @@
+/* asyncfd: which ring an object has in this process, and what it shows. */
+#ifndef EFDSHIM_CORE_ASYNCRING_H
+#define EFDSHIM_CORE_ASYNCRING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/fdtable.h"
+#include "core/outcome.h"
+#include "core/slot.h"
+#include "efdshim/asyncfd.h"
+
+/* A new fd for the ring; or an errno value, as asyncfd() has them. */
+struct outcome asyncring_create(struct asyncfd_uring *head);
+
+/* The ring takes the place of the one there is, if any: on return that one is used no more, and
+ * what it shows has been told. 0 or an errno value. Waits for producers. */
+int asyncring_set(const struct fdref *ref, struct asyncfd_uring *head);
+
+/* Stores results and wakes who waits; how many, or -errno: EBADFD where no fd is left, EFAULT,
+ * EINVAL. Never blocks. */
+int asyncring_add(const struct fdref *ref, const struct asyncfd_result *results, int n);
+
+/* The poll bits shown now. */
+uint32_t asyncring_state(const struct slot *slot);
+
+/* This process got the object from another one, or from the image before. */
+void asyncring_adopted(const struct fdref *ref);
+
+/* The kernel is about to be asked for a set itself: takes down the levels of rings that have been
+ * emptied. */
+void asyncring_lower(void);
+
+/* In a forked child. */
+void asyncring_forked(void);
+
+#endif
