@@ -27,6 +27,7 @@
 #include "core/store.h"
 #include "core/warm.h"
 #include "core/watch.h"
+#include "core/workers.h"
 #include "sys/passing.h"
 #include "sys/raw.h"
 
@@ -408,6 +409,7 @@ void object_forked(void)
 {
 	process_start();
 	store_forked();
+	workers_forked();
 	if (!fdtable_used())
 		return;
 	passage_forked();

@@ -133,6 +133,14 @@ bool ring_holds(const struct ring *ring)
 	return load_word(ring->head).ikernel != load_iuser(ring);
 }
 
+bool ring_has_room(const struct ring *ring)
+{
+	struct word word = load_word(ring->head);
+
+	return is_sound(ring, word) &&
+	       place_after(ring, word.reserved % ring->size) != load_iuser(ring);
+}
+
 /* Within one call each page is verified once. */
 static struct asyncfd_result *place_at(struct ring *ring, uint32_t index)
 {
