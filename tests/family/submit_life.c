@@ -175,8 +175,10 @@ Test(submit_life, forks_in_the_middle)
 
 static void leave(int way)
 {
+#ifndef __SANITIZE_ADDRESS__ /* which takes the runner's threads for the child's, and says so */
 	if (way == 0)
 		exit(3);
+#endif
 	if (way == 1)
 		_exit(3);
 	syscall(SYS_exit_group, 3);
@@ -292,7 +294,9 @@ Test(submit_life, closed_by_its_own_operation)
 	for (int i = 0; i < 50; i++) {
 		struct submit_ring ring = submit_open(4);
 		struct asyncfd_op op = {.cookie = 1, .code = ASYNCFD_CLOSE, .fd = ring.fd};
-		send_many(&ring, file);
+		struct asyncfd_op other = write_op(file, 1);
+		for (int n = 0; n < 10; n++)
+			submit(&ring, &other, 1);
 		submit(&ring, &op, 1);
 		int64_t end = tk_now_ms() + SUBMIT_LIMIT_MS;
 		while (fcntl(ring.fd, F_GETFD) >= 0)
