@@ -37,6 +37,9 @@ bool ring_readable(struct ring *ring);
 /* Whether there are results to take. */
 bool ring_holds(const struct ring *ring);
 
+/* Whether it is not full: one more result might be stored. */
+bool ring_has_room(const struct ring *ring);
+
 /* Stores up to n results, none of which has a cookie of 0: how many there was room for, or
  * -EFAULT. */
 int ring_add(struct ring *ring, const struct asyncfd_result *results, uint32_t n);
