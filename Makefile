@@ -36,7 +36,7 @@ PROGRAMS := $(B)/tests/programs/bundled $(B)/tests/programs/msgsock_echo
 UNITS := $(patsubst tests/%.c,%,$(wildcard tests/unit/*.c))
 BENCH_BASE := channels channels_vpoll loop_epoll loop_poll loop_select core median
 BENCH_TOOL := tool options chain pingpong result $(BENCH_BASE)
-BENCHES := $(addprefix $(B)/bench/,pipetest eventfd-bench micro ordinary startup libempty.so)
+BENCHES := $(addprefix $(B)/bench/,pipetest eventfd-bench micro ordinary eventpoll asyncfd startup libempty.so)
 
 all: $(B)/libefdshim.so $(B)/efdshim
 
@@ -159,6 +159,10 @@ $(B)/bench/ordinary: $(patsubst %,$(B)/obj/bench/%.o,ordinary median)
 	@mkdir -p $(@D)
 	$(CC) -o $@ $^ $(LIBS)
 
+$(addprefix $(B)/bench/,eventpoll asyncfd): $(B)/bench/%: $(B)/obj/bench/%.o $(patsubst %,$(B)/obj/bench/%.o,core median)
+	@mkdir -p $(@D)
+	$(CC) -o $@ $^ $(LIBS)
+
 $(B)/bench/startup: tests/shim/startup.c tests/shim/prog.c
 	@mkdir -p $(@D)
 	$(CC) $(TESTFLAGS) $(CFLAGS) -Itests/shim -o $@ $^ $(LIBS)
@@ -212,6 +216,9 @@ install: all
 	install -m 755 $(B)/efdshim $(DESTDIR)$(PREFIX)/bin/
 	install -m 755 $(B)/libefdshim.so $(DESTDIR)$(PREFIX)/lib/
 	install -m 644 include/efdshim/*.h $(DESTDIR)$(PREFIX)/include/efdshim/
+	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/share/man/man3
+	install -m 644 shim/man/*.3 $(DESTDIR)$(PREFIX)/share/man/man3/
+	sed 's|^prefix=.*|prefix=$(PREFIX)|' shim/efdshim.pc >$(DESTDIR)$(PREFIX)/lib/pkgconfig/efdshim.pc
 
 clean:
 	rm -rf $(B)

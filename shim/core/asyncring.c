@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "core/config.h"
+#include "core/fastwatch.h"
 #include "core/local.h"
 #include "core/mapping.h"
 #include "core/mirror.h"
@@ -15,6 +16,7 @@
 #include "core/slotpool.h"
 #include "core/spin.h"
 #include "core/usermem.h"
+#include "core/workers.h"
 #include "sys/raw.h"
 #include "sys/sparse.h"
 
@@ -161,14 +163,19 @@ uint32_t asyncring_state(const struct slot *slot)
 	struct entry *entry = entry_of((uint32_t)(slot - slotpool_slots));
 	uint32_t generation = slot_generation(atomic_load(&slot->life));
 	uint32_t events = EPOLLERR, turn;
+	bool room = false;
 	struct ring ring;
 
 	if (!entry || atomic_load(&entry->generation) != generation)
 		return events;
 	turn = come(entry);
-	if (!ring_look(ring_of(entry, generation), &ring))
+	if (!ring_look(ring_of(entry, generation), &ring) && ring_readable(&ring)) {
 		events = ring_holds(&ring) ? EPOLLIN : 0;
+		room = ring_has_room(&ring);
+	}
 	go(entry, turn);
+	if (room)
+		workers_room();
 	return events;
 }
 
@@ -225,9 +232,12 @@ static void replace(const struct fdref *ref, struct entry *entry, struct asyncfd
 static void tell(const struct fdref *ref, uint32_t before, uint32_t after)
 {
 	struct slot *slot = ref->object;
+	uint32_t watched = atomic_load(&slot->watched);
 	struct mask_pair pair;
 
-	if (!atomic_load(&slot->watched))
+	if (watched & WATCHED_FAST)
+		watched = fastwatch_written(ref->slot, watched);
+	if (!(watched & ~WATCHED_BY_FRONTS))
 		return;
 	pair = mask_guess(&slot->mask);
 	do {

@@ -218,10 +218,10 @@ static void class_changed(const struct fdref *ref, unsigned class, const struct 
 	if (class == CLASS_APART && !overflowed(step.before) && !overflowed(step.after))
 		return;
 	edge = edge && (change->raised & class_bits(class));
+	if (class == CLASS_IN && at_limit(step.before) && !at_limit(step.after) && step.after)
+		with_own_fifo(ref, level_leave_limit);
 	if (!(counter_state(step.after) & class_bits(class)))
 		settle(ref, class, LEVEL_DOWN, false);
-	else if (class == CLASS_IN && at_limit(step.before) && !at_limit(step.after))
-		with_own_fifo(ref, level_leave_limit);
 	else if (edge || is_due(ref, class, change))
 		settle(ref, class, LEVEL_UP, edge);
 }

@@ -7,12 +7,14 @@
 #include <sys/eventfd.h>
 
 #include "core/adopt.h"
+#include "core/aiobridge.h"
 #include "core/asyncring.h"
 #include "core/classfd.h"
 #include "core/config.h"
 #include "core/crash.h"
 #include "core/demote.h"
 #include "core/efdfile.h"
+#include "core/eventpoll.h"
 #include "core/fastwatch.h"
 #include "core/late.h"
 #include "core/local.h"
@@ -26,6 +28,7 @@
 #include "core/store.h"
 #include "core/warm.h"
 #include "core/watch.h"
+#include "core/workers.h"
 #include "sys/passing.h"
 #include "sys/raw.h"
 
@@ -250,8 +253,10 @@ void object_release(const struct fdref *ref)
 		if (!before)
 			return;
 	} while (!atomic_compare_exchange_weak(holds, &before, before - 1));
-	if (before == 1)
-		last_hold_gone(ref);
+	if (before != 1)
+		return;
+	last_hold_gone(ref);
+	aiobridge_left(ref);
 }
 
 static int finish_close(const struct fdref *ref)
@@ -405,11 +410,14 @@ void object_forked(void)
 {
 	process_start();
 	store_forked();
+	workers_forked();
 	if (!fdtable_used())
 		return;
 	passage_forked();
 	fdtable_forked();
+	eventpoll_forked();
 	warm_forked();
+	aiobridge_forked();
 	if (!process_shares_numbers() && atomic_exchange(&fdtable_borrowers, 0))
 		adopt_anew();
 	if (!atomic_load(&prepared))
@@ -428,5 +436,6 @@ int object_new_file(int fd)
 	set = fdtable_epoll_id(fd);
 	fdtable_drop(fd);
 	front_number_gone(set);
+	eventpoll_number_gone(set);
 	return fd;
 }

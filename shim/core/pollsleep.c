@@ -134,9 +134,12 @@ static int start_sleep(struct pollset *set, nfds_t i)
 	entry->class = (uint8_t)slot_class(ref.object, (uint16_t)set->fds[i].events);
 	if (slot_is_mask(ref.object) && !has_class(set, i, &ref))
 		return sleep_on_mask(set, i, &ref);
-	if (entry->class ==
-		CLASS_NONE) /* it may get a reference to be signalled by, and overflow */
+	if (entry->class == CLASS_NONE) /* it may come to be signalled, and overflow */
 		entry->class = CLASS_APART;
+	if (entry->class == CLASS_APART && !((set->fds[i].events | set->always) & POLLERR)) {
+		entry->class = CLASS_NONE;
+		return 0;
+	}
 	if (mirror_watch(&ref, entry->class, false))
 		return ENOMEM;
 	keep(entry, &ref);

@@ -128,12 +128,14 @@ uint32_t signalwatch_events(int epfd, const struct watch *watch, uint64_t cookie
 	return state;
 }
 
-/* A one-shot watch that has fired has not even these two. */
-static bool is_plain(const struct epoll_event *event)
+/* Not one under a cookie, nor what else is in the set by which the kernel knows such a one. A
+ * one-shot watch that has fired has not even the two that are always asked for. */
+static bool is_plain(int epfd, const struct fdref *ref, const struct epoll_event *event)
 {
 	struct watch watch;
 
-	return (event->events & ALWAYS) && watch_of(event->data.u64, &watch) == WATCH_NONE;
+	return (event->events & ALWAYS) && watch_of(event->data.u64, &watch) == WATCH_NONE &&
+	       !watch_find(ref->object, setid_key(epfd), ref->fd, &watch);
 }
 
 static void change(int epfd, const struct fdref *ref, const struct epoll_event *event)
@@ -162,7 +164,7 @@ static void change_in_set(int epfd, const struct fdref *ref)
 		int fd = (int)i;
 
 		if (object_is(&fd, &number) && number.slot == ref->slot &&
-			setinfo_find(epfd, fd, inode, &event) && is_plain(&event))
+			setinfo_find(epfd, fd, inode, &event) && is_plain(epfd, &number, &event))
 			change(epfd, &number, &event);
 	}
 }
@@ -173,7 +175,7 @@ void signalwatch_begin(const struct fdref *ref)
 
 	if (atomic_fetch_or(&slot->flags, SLOT_SIGNALLED) & SLOT_SIGNALLED)
 		return;
-	if (!(atomic_load(&slot->watched) & (CLASSES_MASK | 1u << CLASS_NONE)))
+	if (!(atomic_load(&slot->watched) & (CLASSES_MASK | 1u << CLASS_NONE | WATCHED_FAST)))
 		return;
 	for (uint32_t fd = 0; fd < fdtable_top(); fd++) {
 		if (fdtable_kind((int)fd) == FD_SET)
