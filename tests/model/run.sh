@@ -70,12 +70,22 @@ for rule in NO_LAST_LOOK RING_BEFORE_PUSH 'MOVE -DPOP_LOOKS_FIRST' 'ADD -DDEMOTE
 	# shellcheck disable=SC2086 # one word per option
 	wrong "${one[@]}" -DNW=1 -D$rule
 done
+right asyncring -DSIZE=2
+right asyncring -DSIZE=3 -DNP=1 -DOPS=3 -DBATCH=2
+for rule in NO_LAST_FREE 'SIZE=3 -DNO_COOKIE_LOOK' 'SIZE=2 -DNO_LAPS' 'SIZE=3 -DOWN_ONLY' 'SIZE=3 -DLOOK_FIRST' \
+	'SIZE=3 -DNO_LOOK_AGAIN'; do
+	# shellcheck disable=SC2086 # one word per option
+	wrong asyncring -D$rule
+done
 [ "$size" = full ] || exit $failed
 
 optimize=-O2
 
 right level -DNW=2 -DNR=1
 right level -DNW=1 -DNR=2 -DEDGE=1
+right asyncring -DSIZE=3 -DOPS=3
+right asyncring -DSIZE=4 -DBATCH=2
+right asyncring -DSIZE=4 -DBATCH=2 -DNP=3 -DOPS=1
 right fastwatch -DNW=4 -DOPS=1
 right fastwatch -DNW=2 -DOPS=2 -DMODE1=ET
 right fastwatch -DNW=3 -DOPS=1 -DMODE0=ONESHOT
