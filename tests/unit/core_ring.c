@@ -124,6 +124,23 @@ Test(core_ring, a_place_is_the_consumers_until_its_cookie_is_cleared)
 	}
 }
 
+Test(core_ring, so_are_those_of_several_that_are_cleared_later)
+{
+	begin_at(4, 0);
+	for (uint64_t i = 1; i < 4; i++)
+		cr_assert_eq(add_one(i), 1);
+	head.iuser = 2;
+	cr_assert_eq(add_one(4), 1); /* place 3 */
+	cr_assert_eq(add_one(77), 0);
+	places[0].cookie = 0;
+	cr_assert_eq(add_one(5), 1);
+	places[1].cookie = 0;
+	cr_assert_eq(add_one(77), 0); /* the last one free */
+	for (uint64_t i = 3; i < 6; i++)
+		take(i);
+	expect_empty();
+}
+
 Test(core_ring, an_iuser_about_to_be_wrapped_is_zero)
 {
 	begin_at(4, 0);
