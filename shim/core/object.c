@@ -13,6 +13,7 @@
 #include "core/crash.h"
 #include "core/demote.h"
 #include "core/efdfile.h"
+#include "core/eventpoll.h"
 #include "core/fastwatch.h"
 #include "core/late.h"
 #include "core/local.h"
@@ -409,6 +410,7 @@ void object_forked(void)
 		return;
 	passage_forked();
 	fdtable_forked();
+	eventpoll_forked();
 	warm_forked();
 	if (!process_shares_numbers() && atomic_exchange(&fdtable_borrowers, 0))
 		adopt_anew();
@@ -428,5 +430,6 @@ int object_new_file(int fd)
 	set = fdtable_epoll_id(fd);
 	fdtable_drop(fd);
 	front_number_gone(set);
+	eventpoll_number_gone(set);
 	return fd;
 }

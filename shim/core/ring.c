@@ -120,19 +120,6 @@ int ring_look(struct asyncfd_uring *head, struct ring *ring)
 	return 0;
 }
 
-/* A consumer may move it to the size before it wraps it around. */
-static uint32_t load_iuser(const struct ring *ring)
-{
-	uint32_t iuser = __atomic_load_n(&ring->head->iuser, __ATOMIC_ACQUIRE);
-
-	return iuser < ring->size ? iuser : iuser % ring->size;
-}
-
-bool ring_holds(const struct ring *ring)
-{
-	return load_word(ring->head).ikernel != load_iuser(ring);
-}
-
 /* Within one call each page is verified once. */
 static struct asyncfd_result *place_at(struct ring *ring, uint32_t index)
 {
@@ -146,6 +133,34 @@ static struct asyncfd_result *place_at(struct ring *ring, uint32_t index)
 		return NULL;
 	ring->known = (last >> USERMEM_PAGE_BITS) + 1;
 	return place;
+}
+
+void ring_abandon(struct ring *ring)
+{
+	struct word word = load_word(ring->head);
+	uint32_t place = word.ikernel;
+
+	for (uint32_t left = pending(ring, word); left; left--) {
+		struct asyncfd_result *at = place_at(ring, place);
+
+		if (at)
+			__atomic_store_n(&at->cookie, 0, __ATOMIC_RELAXED);
+		place = place_after(ring, place);
+	}
+	ring_start(ring->head);
+}
+
+/* A consumer may move it to the size before it wraps it around. */
+static uint32_t load_iuser(const struct ring *ring)
+{
+	uint32_t iuser = __atomic_load_n(&ring->head->iuser, __ATOMIC_ACQUIRE);
+
+	return iuser < ring->size ? iuser : iuser % ring->size;
+}
+
+bool ring_holds(const struct ring *ring)
+{
+	return load_word(ring->head).ikernel != load_iuser(ring);
 }
 
 /* How many places from the reserved one on are free, up to n. The one before iuser stays so. A
