@@ -36,7 +36,7 @@ PROGRAMS := $(B)/tests/programs/bundled $(B)/tests/programs/msgsock_echo
 UNITS := $(patsubst tests/%.c,%,$(wildcard tests/unit/*.c))
 BENCH_BASE := channels channels_vpoll loop_epoll loop_poll loop_select core median
 BENCH_TOOL := tool options chain pingpong result $(BENCH_BASE)
-BENCHES := $(addprefix $(B)/bench/,pipetest eventfd-bench micro ordinary eventpoll startup libempty.so)
+BENCHES := $(addprefix $(B)/bench/,pipetest eventfd-bench micro ordinary eventpoll asyncfd startup libempty.so)
 
 all: $(B)/libefdshim.so $(B)/efdshim
 
@@ -159,7 +159,7 @@ $(B)/bench/ordinary: $(patsubst %,$(B)/obj/bench/%.o,ordinary median)
 	@mkdir -p $(@D)
 	$(CC) -o $@ $^ $(LIBS)
 
-$(B)/bench/eventpoll: $(patsubst %,$(B)/obj/bench/%.o,eventpoll core median)
+$(addprefix $(B)/bench/,eventpoll asyncfd): $(B)/bench/%: $(B)/obj/bench/%.o $(patsubst %,$(B)/obj/bench/%.o,core median)
 	@mkdir -p $(@D)
 	$(CC) -o $@ $^ $(LIBS)
 

@@ -64,7 +64,17 @@ static int put(const struct asyncfd_result *results, int n)
 	return written < 0 ? 0 : (int)(written / (ssize_t)sizeof(*results));
 }
 
-/* All that is there; how many, each the next one. */
+/* How many; each is to be the next one. */
+static uint64_t in_order(const struct asyncfd_result *taken, ssize_t n, uint64_t next)
+{
+	for (ssize_t i = 0; i < n; i++) {
+		if (taken[i].cookie != next + (uint64_t)i)
+			die(EXIT_FAILURE, "the order");
+	}
+	return (uint64_t)n;
+}
+
+/* All that is there. */
 static uint64_t take(uint64_t next)
 {
 	static struct asyncfd_result taken[TAKEN];
@@ -72,14 +82,12 @@ static uint64_t take(uint64_t next)
 	ssize_t got;
 
 	if (make) {
-		while (asyncfd_take_result(&ring, taken))
-			n += taken->cookie == next + n ? 1 : RECORDS;
+		while ((got = asyncfd_take_results(&ring, taken, TAKEN)))
+			n += in_order(taken, got, next + n);
 		return n;
 	}
-	while ((got = read(from, taken, sizeof(taken))) > 0) {
-		for (ssize_t i = 0; i < got / (ssize_t)sizeof(*taken); i++)
-			n += taken[i].cookie == next + n ? 1 : RECORDS;
-	}
+	while ((got = read(from, taken, sizeof(taken))) > 0)
+		n += in_order(taken, got / (ssize_t)sizeof(*taken), next + n);
 	return n;
 }
 
@@ -117,8 +125,6 @@ static double run(int batch)
 		if (epoll_wait(set, &event, 1, -1) != 1)
 			die(EXIT_FAILURE, "epoll_wait");
 		next += take(next);
-		if (next > RECORDS + 1)
-			die(EXIT_FAILURE, "the order");
 	}
 	pthread_join(producer, NULL);
 	return (now_ns() - start) / RECORDS;

@@ -110,6 +110,16 @@ eventpolls() {
 	done <"$tmp/said"
 }
 
+# Records by a ring, of the others by a pipe; between two threads with a core each.
+deliveries() {
+	local row ns
+	[ "$cores" != 1 ] || return
+	afresh "${side[@]}" "$tools/asyncfd" || return
+	while read -r row ns; do
+		record "$row" "$who" us "$(awk "BEGIN { print $ns / 1000 }")"
+	done <"$tmp/said"
+}
+
 start_of_true() {
 	run "$tools/startup" 300 "$lib" "$tools/libempty.so" || return
 	record start kernel us "$(sed -n 's/.*empty library \([0-9]*\) us.*/\1/p' "$tmp/said")"

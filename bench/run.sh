@@ -50,6 +50,7 @@ full_round() {
 	each "$counters" micro
 	each "$masks" micro create-close write-wait-read write-readable asleep-epoll busy-wake
 	each 'kernel mirror fast' eventpolls
+	each 'pipe mirror fast' deliveries
 	each 'mirror fast' ordinary
 	start_of_true
 	programs
@@ -65,6 +66,7 @@ quick_round() {
 	each 'kernel mirror fast' micro write-read create-close write-wait-read write-readable edge poll-16 asleep-epoll busy-wake
 	each 'vpoll mask' micro write-wait-read
 	each 'kernel fast' eventpolls
+	each 'pipe fast' deliveries
 	each 'fast' ordinary
 }
 

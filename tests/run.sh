@@ -148,7 +148,7 @@ for source in "$here"/shim/*.sh; do
 	[[ -e $source && $name == $only && $name != lib ]] || continue
 	EFDSHIM_LIB=$lib EFDSHIM=$build/efdshim script "$name" "$source" "$build/tests/shim"
 done
-for name in launcher ls msgsock vpoll crash storm model; do
+for name in launcher ls msgsock vpoll aio crash storm model; do
 	# shellcheck disable=SC2053 # the pattern is meant as one
 	[[ $name == $only ]] || continue
 	case $name in

@@ -43,18 +43,24 @@ struct asyncfd_uring {
  * result is an edge for EPOLLET. poll, select and epoll take it as they take any fd; it cannot be
  * read or written (EINVAL). The ring belongs to the process that set it, and to children forked
  * since, who must have it in shared memory to see the same; to others that get the fd it shows
- * POLLERR until they set one of their own. Returns the fd, or -1 with errno: EBADF   `ufd` is not
- * open, and not -1 EINVAL  `ufd` is no asyncfd; a size below 2; ikernel not below size; `ring` or
- * ring->ptr are not multiples of 8 EFAULT  the ring, or its array, is not mapped, or not writable
- *   EMFILE, ENFILE, ENOMEM  no fd is left, no file, no memory
- *   ENOSYS  the library cannot emulate here (no directory for its state) */
+ * POLLERR until they set one of their own. Returns the fd, or -1 with errno:
+ *
+ * - EBADF: `ufd` is not open, and not -1
+ * - EINVAL: `ufd` is no asyncfd; a size below 2; ikernel not below size; `ring` or ring->ptr are
+ *   not multiples of 8
+ * - EFAULT: the ring, or its array, is not mapped, or not writable
+ * - EMFILE, ENFILE, ENOMEM: no fd is left, no file, no memory
+ * - ENOSYS: the library cannot emulate here (no directory for its state) */
 int asyncfd(int ufd, struct asyncfd_uring *ring);
 
 /* struct efd_file *asyncfd_fget(int fd)
  *
  * What producers name the asyncfd by; it outlives close(). Dropped by efd_fput(). Not to be called
- * in a signal handler. Returns NULL with errno: EBADF   no such fd EINVAL  it is no asyncfd ENOMEM
- * no room */
+ * in a signal handler. Returns NULL with errno:
+ *
+ * - EBADF: no such fd
+ * - EINVAL: it is no asyncfd
+ * - ENOMEM: no room */
 struct efd_file *asyncfd_fget(int fd);
 
 /* int asyncfd_add_results(struct efd_file *file, const struct asyncfd_result *results, int n)
@@ -63,28 +69,37 @@ struct efd_file *asyncfd_fget(int fd);
  * number of threads may do so at once, and signal handlers. It stops where the place to come has a
  * cookie, or is the last one free. Returns how many were stored, less than `n` where the ring is
  * full; or -1 with errno:
- *   EINVAL  n < 0, or a cookie of 0; or `file` is no asyncfd's
- *   EBADFD  no fd of the asyncfd is left, in any process
- *   EFAULT  `results` is not readable; or the head has become invalid (ikernel not below size, null
- *           ptr); or this process has no ring. Memory that was unmapped since is met with EFAULT
- * where munmap() was called by the program; with EFDSHIM_STRICT=1 always */
+ *
+ * - EINVAL: n < 0, or a cookie of 0; or `file` is no asyncfd's
+ * - EBADFD: no fd of the asyncfd is left, in any process
+ * - EFAULT: `results` is not readable; or the head has become invalid (ikernel not below size, null
+ *   ptr); or this process has no ring. Memory that was unmapped since is met with EFAULT where
+ *   munmap() was called by the program; with EFDSHIM_STRICT=1 always */
 int asyncfd_add_results(struct efd_file *file, const struct asyncfd_result *results, int n);
 
-/* Takes the first result out of the ring: 1, or 0 where there is none. For the ring's one consumer;
- * it does what plain loads and stores would, in an order that every processor keeps. */
+/* Take the first results, or the first one, out of the ring: how many there were, up to `n`. For
+ * the ring's one consumer; they do what plain loads and stores would, in an order that every
+ * processor keeps. */
+static inline int asyncfd_take_results(
+	struct asyncfd_uring *ring, struct asyncfd_result *results, int n)
+{
+	struct asyncfd_result *places = (struct asyncfd_result *)(uintptr_t)ring->ptr;
+	uint32_t end = __atomic_load_n(&ring->ikernel, __ATOMIC_ACQUIRE), at = ring->iuser;
+	int taken = 0;
+
+	for (; taken < n && at != end; taken++) {
+		results[taken] = places[at];
+		__atomic_store_n(&places[at].cookie, 0, __ATOMIC_RELEASE);
+		at = at + 1 == ring->size ? 0 : at + 1;
+	}
+	if (taken)
+		__atomic_store_n(&ring->iuser, at, __ATOMIC_RELEASE);
+	return taken;
+}
+
 static inline int asyncfd_take_result(struct asyncfd_uring *ring, struct asyncfd_result *result)
 {
-	struct asyncfd_result *first;
-	uint32_t next;
-
-	if (__atomic_load_n(&ring->ikernel, __ATOMIC_ACQUIRE) == ring->iuser)
-		return 0;
-	first = (struct asyncfd_result *)(uintptr_t)ring->ptr + ring->iuser;
-	*result = *first;
-	__atomic_store_n(&first->cookie, 0, __ATOMIC_RELEASE);
-	next = ring->iuser + 1;
-	__atomic_store_n(&ring->iuser, next == ring->size ? 0 : next, __ATOMIC_RELEASE);
-	return 1;
+	return asyncfd_take_results(ring, result, 1);
 }
 
 /* What asyncfd_submit() does: the system calls of these names. */
@@ -119,9 +134,12 @@ struct asyncfd_op {
  * returned (bytes, an fd, 0) or -errno, res2 0. Where the ring is full results wait until the
  * consumer has made room; none is dropped while an fd of the asyncfd is left. Operations under way
  * are not a forked child's. Returns how many were accepted, less than `n` where too many are under
- * way or wait for room in the ring; or -1 with errno: EAGAIN  not even one was accepted, for that
- * reason; or no thread can be started EBADF   `asfd` is not open EINVAL  `asfd` is no asyncfd; n <
- * 0; or the first operation has a cookie of 0 or no known code EFAULT  `ops` is not readable */
+ * way or wait for room in the ring; or -1 with errno:
+ *
+ * - EAGAIN: not even one was accepted, for that reason; or no thread can be started
+ * - EBADF: `asfd` is not open
+ * - EINVAL: `asfd` is no asyncfd; n < 0; or the first operation has a cookie of 0 or no known code
+ * - EFAULT: `ops` is not readable */
 int asyncfd_submit(int asfd, const struct asyncfd_op *ops, int n);
 
 #ifdef __cplusplus

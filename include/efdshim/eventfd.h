@@ -55,10 +55,12 @@ struct efd_file;
  *
  * Takes a reference to the counter eventfd behind `fd`: it lives on, for whoever else has it and
  * for the epoll sets it is in, until efd_fput() drops the reference. Each call is to be matched by
- * one of efd_fput. Not to be called in a signal handler. Returns NULL with errno: EBADF   no such
- * fd EINVAL  it is no counter eventfd of the library's: another kind of file, one with EFD_MASK, or
- * one that the kernel serves EMFILE, ENFILE, ENOMEM  no room: each eventfd with references takes
- * one fd of the library's */
+ * one of efd_fput. Not to be called in a signal handler. Returns NULL with errno:
+ *
+ * - EBADF: no such fd
+ * - EINVAL: it is no counter eventfd of the library's: another kind of file, one with EFD_MASK, or
+ *   one that the kernel serves
+ * - EMFILE, ENFILE, ENOMEM: no room: each reference takes one fd of the library's */
 struct efd_file *eventfd_fget(int fd);
 
 /* Drops a reference that eventfd_fget or asyncfd_fget took; NULL is none. Not to be called in a
@@ -73,7 +75,8 @@ void efd_fput(struct efd_file *file);
  * returns UINT64_MAX and clears it, or of EFD_SEMAPHORE 1. Each call is an edge for EPOLLET, as a
  * write is. errno is left alone on success. Returns what was added, less than `n` where the counter
  * stopped; or -1 with errno:
- *   EINVAL  n < 0; or `file` is no eventfd's */
+ *
+ * - EINVAL: n < 0; or `file` is no eventfd's */
 int eventfd_signal(struct efd_file *file, int n);
 
 /* The library's version ("0.1.0"), a constant string. Weak: without the library the name is NULL,

@@ -16,6 +16,7 @@
 #include "core/slotpool.h"
 #include "core/spin.h"
 #include "core/usermem.h"
+#include "core/workers.h"
 #include "sys/raw.h"
 #include "sys/sparse.h"
 
@@ -162,14 +163,19 @@ uint32_t asyncring_state(const struct slot *slot)
 	struct entry *entry = entry_of((uint32_t)(slot - slotpool_slots));
 	uint32_t generation = slot_generation(atomic_load(&slot->life));
 	uint32_t events = EPOLLERR, turn;
+	bool room = false;
 	struct ring ring;
 
 	if (!entry || atomic_load(&entry->generation) != generation)
 		return events;
 	turn = come(entry);
-	if (!ring_look(ring_of(entry, generation), &ring))
+	if (!ring_look(ring_of(entry, generation), &ring) && ring_readable(&ring)) {
 		events = ring_holds(&ring) ? EPOLLIN : 0;
+		room = ring_has_room(&ring);
+	}
 	go(entry, turn);
+	if (room)
+		workers_room();
 	return events;
 }
 

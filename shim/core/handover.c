@@ -4,6 +4,7 @@
 #include <stdbool.h>
 
 #include "core/adopt.h"
+#include "core/aiobridge.h"
 #include "core/classwatch.h"
 #include "core/demote.h"
 #include "core/local.h"
@@ -61,6 +62,7 @@ void handover_inherited(void)
 /* The new image is the same process, so that nobody else would ever take what this one keeps. */
 void handover_new_image(void)
 {
+	aiobridge_pull();
 	handover_inherited();
 	warm_leave();
 }

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
+#include "core/aiobridge.h"
 #include "core/classfd.h"
 #include "core/demote.h"
 #include "core/efdfile.h"
@@ -174,4 +175,5 @@ void internal_move_away(int fd)
 	eventpoll_bell_moved(fd, moved);
 	warm_moved(fd, moved);
 	efdfile_moved(fd, moved);
+	aiobridge_moved(fd, moved);
 }

@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 
 #include "core/adopt.h"
+#include "core/aiobridge.h"
 #include "core/asyncring.h"
 #include "core/classfd.h"
 #include "core/config.h"
@@ -27,6 +28,7 @@
 #include "core/store.h"
 #include "core/warm.h"
 #include "core/watch.h"
+#include "core/workers.h"
 #include "sys/passing.h"
 #include "sys/raw.h"
 
@@ -251,8 +253,10 @@ void object_release(const struct fdref *ref)
 		if (!before)
 			return;
 	} while (!atomic_compare_exchange_weak(holds, &before, before - 1));
-	if (before == 1)
-		last_hold_gone(ref);
+	if (before != 1)
+		return;
+	last_hold_gone(ref);
+	aiobridge_left(ref);
 }
 
 static int finish_close(const struct fdref *ref)
@@ -406,12 +410,14 @@ void object_forked(void)
 {
 	process_start();
 	store_forked();
+	workers_forked();
 	if (!fdtable_used())
 		return;
 	passage_forked();
 	fdtable_forked();
 	eventpoll_forked();
 	warm_forked();
+	aiobridge_forked();
 	if (!process_shares_numbers() && atomic_exchange(&fdtable_borrowers, 0))
 		adopt_anew();
 	if (!atomic_load(&prepared))

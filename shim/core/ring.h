@@ -31,8 +31,14 @@ void ring_abandon(struct ring *ring);
 /* 0; EFAULT where the head is not sound. */
 int ring_look(struct asyncfd_uring *head, struct ring *ring);
 
+/* Whether the place that is to be taken next is there. */
+bool ring_readable(struct ring *ring);
+
 /* Whether there are results to take. */
 bool ring_holds(const struct ring *ring);
+
+/* Whether it is not full: one more result might be stored. */
+bool ring_has_room(const struct ring *ring);
 
 /* Stores up to n results, none of which has a cookie of 0: how many there was room for, or
  * -EFAULT. */

@@ -5,6 +5,7 @@
 #include "interpose/interpose.h"
 
 #include "core/adopt.h"
+#include "core/aiobridge.h"
 #include "core/config.h"
 #include "core/demote.h"
 #include "core/epollset.h"
@@ -53,6 +54,7 @@ __attribute__((constructor)) static void load(void)
 
 __attribute__((destructor)) static void leave(void)
 {
+	aiobridge_pull();
 	warm_leave();
 	stats_print();
 }

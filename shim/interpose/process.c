@@ -6,6 +6,7 @@
 #include "interpose/interpose.h"
 
 #include "core/adopt.h"
+#include "core/aiobridge.h"
 #include "core/demote.h"
 #include "core/detour.h"
 #include "core/process.h"
@@ -127,6 +128,7 @@ int pthread_cancel(pthread_t thread)
 
 void _exit(int status)
 {
+	aiobridge_pull();
 	warm_leave();
 	stats_print();
 	for (;;)

@@ -40,4 +40,7 @@ rawcall_handler rawcall_pidfd_getfd;
 rawcall_handler rawcall_mapping, rawcall_mmap;
 rawcall_handler rawcall_exec, rawcall_fork, rawcall_exit_group;
 
+/* aio.c */
+rawcall_handler rawcall_io_submit, rawcall_io_getevents;
+
 #endif

@@ -7,6 +7,7 @@
 #include "interpose/interpose.h"
 
 #include "core/adopt.h"
+#include "core/aiobridge.h"
 #include "core/behind.h"
 #include "core/demote.h"
 #include "core/epollset.h"
@@ -238,6 +239,7 @@ long rawcall_exec(const struct rawcall *call)
 
 long rawcall_exit_group(const struct rawcall *call)
 {
+	aiobridge_pull();
 	warm_leave();
 	stats_print();
 	return rawcall_through(call);

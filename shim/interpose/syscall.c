@@ -120,6 +120,11 @@ static const struct entry entries[] = {
 #ifdef SYS_memfd_secret
 	[SYS_memfd_secret] = {rawcall_make, 0},
 #endif
+	[SYS_io_submit] = {rawcall_io_submit, 0},
+	[SYS_io_getevents] = {rawcall_io_getevents, 0},
+#ifdef SYS_io_pgetevents
+	[SYS_io_pgetevents] = {rawcall_io_getevents, 0},
+#endif
 	[SYS_sendmsg] = {rawcall_sendmsg, 0},
 	[SYS_sendmmsg] = {rawcall_sendmmsg, 0},
 	[SYS_recvmsg] = {rawcall_recvmsg, 0},

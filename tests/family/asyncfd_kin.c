@@ -98,6 +98,38 @@ Test(asyncfd_kin, a_copied_ring_is_the_childs_own)
 		both_use_their_copies(round & 1 ? EPOLLET : 0);
 }
 
+/* The parent finds its own ring empty each time it is woken, and must not take that away which is
+ * the child's. */
+Test(asyncfd_kin, a_copied_rings_watcher_is_woken_beside_another)
+{
+	enum { ROUNDS = 3000 };
+	struct kit_ring ring = ring_open(4, MAP_PRIVATE);
+	struct epoll_event event = {.events = EPOLLIN};
+	int done[2], set = epoll_create1(0);
+	cr_assert_eq(pipe(done), 0);
+	pid_t pid = fork();
+	if (!pid) {
+		alarm(30);
+		for (int i = 0; i < ROUNDS; i++) {
+			struct feeder feeder = {ring.file, 1};
+			pthread_t thread;
+			pthread_create(&thread, NULL, feed, &feeder);
+			if (!take_in_child(ring.head, ring.fd, 1, 0))
+				_exit(1);
+			pthread_join(thread, NULL);
+		}
+		_exit(0);
+	}
+	close(done[1]);
+	ring_watch(set, EPOLL_CTL_ADD, ring.fd, EPOLLIN);
+	cr_assert_eq(epoll_ctl(set, EPOLL_CTL_ADD, done[0], &event), 0);
+	cr_assert_eq(epoll_wait(set, &event, 1, -1), 1);
+	cr_assert_neq(event.data.u64, 77);
+	end(pid);
+	close(set), close(done[0]);
+	ring_close(&ring);
+}
+
 static _Atomic bool enough;
 
 static void *feed_for_ever(void *arg)
