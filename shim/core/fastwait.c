@@ -9,12 +9,13 @@
 
 #include "core/fastwatch.h"
 #include "core/slotpool.h"
+#include "core/spin.h"
 #include "core/stats.h"
 #include "core/timeout.h"
 #include "core/usermem.h"
 #include "core/watch.h"
 
-enum { NSEC_PER_SEC = 1000000000, OWN_EVENTS = 16 };
+enum { NSEC_PER_SEC = 1000000000, OWN_EVENTS = 16, LEAST_LINGERED = 1000000 };
 
 static const struct timespec now;
 
@@ -237,6 +238,23 @@ static bool is_now(const struct timespec *timeout)
 	return timeout && !timeout->tv_sec && !timeout->tv_nsec;
 }
 
+/* Whoever makes things ready may be at it: a moment is less than what it costs to sleep. */
+static bool linger(struct front *front, const struct epoll_call *call)
+{
+	struct spin spin;
+	bool pushed;
+
+	if (atomic_load(&front->foreign) || (call->timeout && !call->timeout->tv_sec &&
+						    call->timeout->tv_nsec < LEAST_LINGERED))
+		return false;
+	spin = spin_begin_short(&front->pace);
+	do
+		pushed = atomic_load(&front->pushed);
+	while (!pushed && spin_again(&spin));
+	spin_end(&spin, pushed ? SPIN_FOUND : SPIN_ASLEEP);
+	return pushed;
+}
+
 /* Nothing is ready. The mark comes before the last look: a writer pushes before it looks at the
  * mark. */
 static struct outcome sleep_and_look(struct front *front, const struct epoll_call *call)
@@ -265,6 +283,11 @@ static bool wait_here(struct front *front, struct epoll_call *call, struct outco
 	*outcome = look(front, call);
 	if (outcome->err || outcome->value)
 		return true;
+	if (linger(front, call)) {
+		*outcome = collect(front, call, 0);
+		if (outcome->err || outcome->value)
+			return true;
+	}
 	limit = timeout_start(call->timeout);
 	for (bool late = false; atomic_load(&front->state) == FRONT_OPEN; late = true) {
 		if (late && timeout_over(&limit, &call->left))

@@ -110,6 +110,7 @@ void front_made(int epfd)
 	atomic_store(&front->foreign, 0);
 	atomic_store(&front->rings, 0);
 	atomic_store(&front->epfd, epfd);
+	atomic_store_explicit(&front->pace, 0, memory_order_relaxed);
 	front->kernel_first = false;
 	raise_top((uint32_t)(front - fronts));
 	atomic_store(&front->set, set);

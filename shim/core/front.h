@@ -44,6 +44,8 @@ struct front {
 	/* 1 while the waiter sleeps in the kernel, or is about to. Set by it before its last look,
 	 * exchanged for 0 by the first writer that finds it, who rings. */
 	_Atomic uint32_t sleeping;
+	/* spin.h: how the last waits here ended; 0 for none. */
+	_Atomic uint32_t pace;
 	/* The waiter's, too: the kernel is first at the next wait, as it had no room at the last.
 	 */
 	bool kernel_first;
