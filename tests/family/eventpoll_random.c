@@ -31,6 +31,7 @@ struct world {
 	uint64_t seed;
 	struct channel channel[CHANNELS];
 	unsigned between[FDS]; /* what was true after some step since the last look */
+	long told;	       /* events of epoll's, in all */
 };
 
 static unsigned below(struct world *w, unsigned limit)
@@ -206,6 +207,7 @@ static void look(struct world *w, bool exactly, int round)
 				       "in between %#x",
 				round, fd, kind_of(w, fd), theirs[fd], ours[fd], w->between[fd]);
 		w->between[fd] = 0;
+		w->told += theirs[fd] != 0;
 	}
 }
 
@@ -236,6 +238,7 @@ static void rounds(uint64_t seed, int count, bool exactly)
 		close_end(&w, &w.channel[i], 1);
 	}
 	look(&w, true, count);
+	cr_assert_gt(w.told, count, "%ld events in %d rounds", w.told, count);
 	close(w.poller);
 	close(w.set);
 }

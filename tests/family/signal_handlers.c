@@ -35,7 +35,7 @@ static void close_all(void)
 
 TestSuite(signal_handlers, .init = open_all, .fini = close_all, .timeout = 60);
 
-enum { SIGNALS = 3000, ENOUGH_MS = 2000, IN_HANDLER = 3 };
+enum { SIGNALS = 3000, ENOUGH_MS = 1000, IN_HANDLER = 3 };
 
 static void put(int n)
 {

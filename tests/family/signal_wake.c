@@ -1,4 +1,4 @@
-/* Who sleeps while a signal comes, or the one that fills the counter. */
+/* Who sleeps in poll, select or epoll while a signal comes, or the one that fills the counter. */
 #define _GNU_SOURCE
 #include "mate.h"
 #include "signalkit.h"
