@@ -102,6 +102,12 @@ int mirror_watch(const struct fdref *ref, unsigned class, bool edge)
 	return err;
 }
 
+void mirror_keep_room(const struct fdref *ref)
+{
+	if (!(atomic_load(&ref->object->watched) & WATCHED_OUT))
+		atomic_fetch_or(&ref->object->watched, WATCHED_OUT);
+}
+
 void mirror_show(const struct fdref *ref)
 {
 	const uint32_t edges = 1u << CLASS_IN | 1u << (CLASS_IN + WATCHED_EDGE);
@@ -218,12 +224,13 @@ static void class_changed(const struct fdref *ref, unsigned class, const struct 
 	if (class == CLASS_APART && !overflowed(step.before) && !overflowed(step.after))
 		return;
 	edge = edge && (change->raised & class_bits(class));
-	if (class == CLASS_IN && at_limit(step.before) && !at_limit(step.after) && step.after)
-		with_own_fifo(ref, level_leave_limit);
 	if (!(counter_state(step.after) & class_bits(class)))
 		settle(ref, class, LEVEL_DOWN, false);
 	else if (edge || is_due(ref, class, change))
 		settle(ref, class, LEVEL_UP, edge);
+	/* last, as an edge may take the room that is made here */
+	if (class == CLASS_IN && step.after && at_limit(step.before) && !at_limit(step.after))
+		with_own_fifo(ref, level_leave_limit);
 }
 
 static void changed(const struct fdref *ref, const struct change *change)

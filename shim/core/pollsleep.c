@@ -140,6 +140,8 @@ static int start_sleep(struct pollset *set, nfds_t i)
 		entry->class = CLASS_NONE;
 		return 0;
 	}
+	if (entry->class == CLASS_IN && (set->fds[i].events & POLLOUT))
+		mirror_keep_room(&ref);
 	if (mirror_watch(&ref, entry->class, false))
 		return ENOMEM;
 	keep(entry, &ref);
