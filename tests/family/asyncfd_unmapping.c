@@ -1,0 +1,140 @@
+/* munmap() of a ring while producers store and others poll: EFAULT and POLLERR, no SIGSEGV. */
+#define _GNU_SOURCE
+#include "asynckit.h"
+#include "testkit.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+TestSuite(asyncfd_unmapping, .init = tk_setup, .fini = tk_teardown, .timeout = 120);
+
+enum { PRODUCERS = 2 };
+#ifdef __SANITIZE_ADDRESS__
+enum { ROUNDS = 100 };
+#else
+enum { ROUNDS = 500 };
+#endif
+
+struct crowd {
+	struct efd_file *file;
+	int fd;
+	int may_fail; /* errno that a producer may meet, or 0 */
+	atomic_bool over;
+	atomic_long stored, refused;
+	pthread_t thread[PRODUCERS + 1];
+};
+
+static void *produce(void *arg)
+{
+	static const struct asyncfd_result some[3] = {{.cookie = 1}, {.cookie = 2}, {.cookie = 3}};
+	struct crowd *c = arg;
+	while (!atomic_load(&c->over)) {
+		int ret = asyncfd_add_results(c->file, some, 3);
+		if (ret < 0 && errno != c->may_fail)
+			abort();
+		atomic_fetch_add(ret < 0 ? &c->refused : &c->stored, ret < 0 ? 1 : ret);
+		if (ret <= 0)
+			sched_yield();
+	}
+	return NULL;
+}
+
+/* By poll and by a set. */
+static void *look(void *arg)
+{
+	struct crowd *c = arg;
+	struct epoll_event event = {.events = EPOLLIN};
+	int set = epoll_create1(EPOLL_CLOEXEC);
+	if (set < 0 || epoll_ctl(set, EPOLL_CTL_ADD, c->fd, &event))
+		abort();
+	while (!atomic_load(&c->over)) {
+		struct pollfd p = {c->fd, POLLIN, 0};
+		if (poll(&p, 1, 0) < 0 || p.revents & ~(POLLIN | POLLERR))
+			abort();
+		if (epoll_wait(set, &event, 1, 0) < 0)
+			abort();
+	}
+	close(set);
+	return NULL;
+}
+
+static void start(struct crowd *c)
+{
+	for (int i = 0; i < PRODUCERS; i++)
+		cr_assert_eq(pthread_create(&c->thread[i], NULL, produce, c), 0);
+	cr_assert_eq(pthread_create(&c->thread[PRODUCERS], NULL, look, c), 0);
+}
+
+static void join(struct crowd *c)
+{
+	atomic_store(&c->over, true);
+	for (int i = 0; i <= PRODUCERS; i++)
+		cr_assert_eq(pthread_join(c->thread[i], NULL), 0);
+}
+
+static int drain(struct ring *r)
+{
+	struct asyncfd_result got;
+	int n = 0;
+	for (; asyncfd_take_result(r->head, &got); n++)
+		if (!got.cookie || got.cookie > 3)
+			cr_assert_fail("cookie %ju", (uintmax_t)got.cookie);
+	return n;
+}
+
+static void wait_above(atomic_long *count, long before)
+{
+	for (int64_t end = tk_now_ms() + 20000; atomic_load(count) <= before; sched_yield())
+		if (tk_now_ms() > end)
+			cr_assert_fail("no more than %ld", before);
+}
+
+static void unmapped_under_load(bool head, bool array)
+{
+	struct ring r = ring_open(4096, 0);
+	struct crowd c = {.file = r.file, .fd = r.fd, .may_fail = EFAULT};
+	size_t bytes = 4096 * sizeof(*r.array);
+	long stored = 0;
+	start(&c);
+	for (int i = 0; i < ROUNDS; i++) {
+		wait_above(&c.stored, stored);
+		if (head)
+			cr_assert_eq(munmap(r.head, sizeof(*r.head)), 0);
+		if (array)
+			cr_assert_eq(munmap(r.array, bytes), 0);
+		if (head) /* where the ring is full the array is not looked at */
+			wait_above(&c.refused, atomic_load(&c.refused));
+		cr_assert_eq(poll_now(r.fd, POLLIN) & POLLERR, POLLERR);
+		struct ring next = ring_new(4096, 0);
+		stored = atomic_load(&c.stored);
+		cr_assert_eq(ring_try(r.fd, next.head), r.fd);
+		if (!head)
+			munmap(r.head, sizeof(*r.head));
+		if (!array)
+			munmap(r.array, bytes);
+		next.fd = r.fd;
+		next.file = r.file;
+		r = next;
+	}
+	join(&c);
+	drain(&r);
+	ring_close(&r);
+}
+
+Test(asyncfd_unmapping, the_head_is_unmapped)
+{
+	unmapped_under_load(true, false);
+}
+
+Test(asyncfd_unmapping, the_array_is_unmapped)
+{
+	unmapped_under_load(false, true);
+}
+
+Test(asyncfd_unmapping, both_are_unmapped)
+{
+	unmapped_under_load(true, true);
+}
