@@ -35,7 +35,4 @@ void asyncring_adopted(const struct fdref *ref);
  * emptied. */
 void asyncring_lower(void);
 
-/* In a forked child. */
-void asyncring_forked(void);
-
 #endif

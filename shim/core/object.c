@@ -8,7 +8,7 @@
 
 #include "core/adopt.h"
 #include "core/aiobridge.h"
-#include "core/asyncring.h"
+#include "core/ringtable.h"
 #include "core/classfd.h"
 #include "core/config.h"
 #include "core/crash.h"
@@ -423,7 +423,7 @@ void object_forked(void)
 	if (!atomic_load(&prepared))
 		return;
 	count_holds();
-	asyncring_forked();
+	ringtable_forked();
 	demote_forked();
 }
 

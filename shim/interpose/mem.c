@@ -1,11 +1,13 @@
-/* Calls that change mappings: remembered pages are forgotten. After the real call: whoever could
- * know that it has returned verifies anew; who races with it had no right to the page before
- * either. These run while the process is being built. */
+/* Calls that change mappings: remembered pages are forgotten. After the real call, but for rings,
+ * which other threads are at without the program's saying so: whoever could know that it has
+ * returned verifies anew; who races with it had no right to the page before either. These run while
+ * the process is being built. */
 #include <stdarg.h>
 #include <sys/mman.h>
 
 #include "interpose/interpose.h"
 
+#include "core/ringtable.h"
 #include "core/usermem.h"
 
 /* Pages that can be loaded and stored afterwards leave nothing to verify. */
@@ -25,8 +27,10 @@ void *mmap(void *at, size_t n, int prot, int flags, int fd, off_t offset)
 
 int munmap(void *at, size_t n)
 {
-	int ret = real()->munmap(at, n);
+	int ret;
 
+	ringtable_unmapping(at, n);
+	ret = real()->munmap(at, n);
 	usermem_forget();
 	return ret;
 }

@@ -1,0 +1,75 @@
+/* The rings of this process, by slot, and who is at them. */
+#ifndef EFDSHIM_CORE_RINGTABLE_H
+#define EFDSHIM_CORE_RINGTABLE_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "efdshim/asyncfd.h"
+
+/* What this process knows of a slot's ring. Whoever uses the ring is counted meanwhile, in one of
+ * two counts by turns: whoever replaces it begins another turn, and waits for those of the last. */
+struct ring_entry {
+	/* Of the object that the ring is of. Written by whoever has the lock, while there is no
+	 * ring. */
+	_Atomic uint32_t generation;
+	/* Moved by whoever has the lock, after the ring. */
+	_Atomic uint32_t turn;
+	/* Who is at the ring, by the turn's last bit. A futex for whoever has the lock. */
+	_Atomic uint32_t busy[2];
+	/* Somebody waits for that. Written by whoever has the lock. */
+	_Atomic uint32_t waiting;
+	/* How often the process had been forked off when the ring was set, or met first: where
+	 * `ringtable_forks` says more it came with the memory of the parent. */
+	_Atomic uint32_t forks;
+	/* The number under which the ring was set last; a hint. */
+	_Atomic int fd;
+	/* The next slot that ever had a ring; 0: the last one. Constant once it is in the list. */
+	_Atomic uint32_t next;
+	_Atomic uint32_t listed;
+	_Atomic(struct asyncfd_uring *) head;
+} __attribute__((aligned(64)));
+
+/* The first of the slots that ever had a ring; pushed by whoever has the lock. */
+extern _Atomic uint32_t ringtable_listed;
+
+/* Moved in each forked child. */
+extern _Atomic uint32_t ringtable_forks;
+
+/* Makes the table; 0 or an errno value. */
+int ringtable_open(void);
+
+/* NULL where no ring was ever set. */
+struct ring_entry *ringtable_entry(uint32_t slot);
+
+/* For whoever sets rings. */
+void ringtable_lock(void);
+void ringtable_unlock(void);
+
+/* Around any use of a ring; what the first returns is for the second. */
+uint32_t ringtable_enter(struct ring_entry *entry);
+void ringtable_leave(struct ring_entry *entry, uint32_t turn);
+
+/* The ring, or NULL, for whoever has entered. */
+struct asyncfd_uring *ringtable_ring(struct ring_entry *entry, uint32_t generation);
+
+/* Waits until nobody is left who may have found the ring that was there before; with the lock. */
+void ringtable_drain(struct ring_entry *entry);
+
+/* The slot has, or had, a ring; with the lock. */
+void ringtable_list(uint32_t slot, struct ring_entry *entry);
+
+/* The program is about to unmap this range: rings of which any part lies there are none any more,
+ * and nobody is at one on return. */
+void ringtable_unmapping_slow(const void *at, size_t n);
+static inline void ringtable_unmapping(const void *at, size_t n)
+{
+	if (atomic_load_explicit(&ringtable_listed, memory_order_relaxed))
+		ringtable_unmapping_slow(at, n);
+}
+
+/* In a forked child. */
+void ringtable_forked(void);
+
+#endif
