@@ -17,7 +17,7 @@
 
 /* Block I/O waits more than it computes: the threads are not counted by processors. One more
  * delivers while results wait for room. */
-enum { PERFORMERS = 4, MS = 1000000, IDLE_MS = 1000, FIRST_MS = 1, LAST_MS = 10 };
+enum { PERFORMERS = 4, IDLE_MS = 1000, FIRST_MS = 1, LAST_MS = 10 };
 
 /* All of this but the futexes is moved under the latch only. */
 static struct {
@@ -50,7 +50,7 @@ void workers_retry(void)
 /* True where the time was over. */
 static bool sleep_on(const _Atomic uint32_t *word, uint32_t value, int ms)
 {
-	const struct timespec limit = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * MS};
+	const struct timespec limit = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
 
 	return raw_syscall6(SYS_futex, (long)word, FUTEX_WAIT_PRIVATE, value, (long)&limit, 0, 0) ==
 	       -ETIMEDOUT;
