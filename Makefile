@@ -36,7 +36,7 @@ PROGRAMS := $(B)/tests/programs/bundled $(B)/tests/programs/msgsock_echo
 UNITS := $(patsubst tests/%.c,%,$(wildcard tests/unit/*.c))
 BENCH_BASE := channels channels_vpoll loop_epoll loop_poll loop_select core median
 BENCH_TOOL := tool options chain pingpong result $(BENCH_BASE)
-BENCHES := $(addprefix $(B)/bench/,pipetest eventfd-bench micro ordinary startup libempty.so)
+BENCHES := $(addprefix $(B)/bench/,pipetest eventfd-bench micro ordinary eventpoll asyncfd startup libempty.so)
 
 all: $(B)/libefdshim.so $(B)/efdshim
 
@@ -156,6 +156,10 @@ $(B)/bench/micro: $(patsubst %,$(B)/obj/bench/%.o,micro micro_calls micro_wakes 
 	$(CC) -o $@ $^ $(LIBS)
 
 $(B)/bench/ordinary: $(patsubst %,$(B)/obj/bench/%.o,ordinary median)
+	@mkdir -p $(@D)
+	$(CC) -o $@ $^ $(LIBS)
+
+$(addprefix $(B)/bench/,eventpoll asyncfd): $(B)/bench/%: $(B)/obj/bench/%.o $(patsubst %,$(B)/obj/bench/%.o,core median)
 	@mkdir -p $(@D)
 	$(CC) -o $@ $^ $(LIBS)
 

@@ -101,6 +101,25 @@ ordinary() {
 	done <"$tmp/said"
 }
 
+# By eventpoll_wait, the kernel's by epoll_wait.
+eventpolls() {
+	local row ns
+	afresh "${side[@]}" "$tools/eventpoll" || return
+	while read -r row ns; do
+		record "$row" "$who" us "$(awk "BEGIN { print $ns / 1000 }")"
+	done <"$tmp/said"
+}
+
+# Records by a ring, of the others by a pipe; between two threads with a core each.
+deliveries() {
+	local row ns
+	[ "$cores" != 1 ] || return
+	afresh "${side[@]}" "$tools/asyncfd" || return
+	while read -r row ns; do
+		record "$row" "$who" us "$(awk "BEGIN { print $ns / 1000 }")"
+	done <"$tmp/said"
+}
+
 start_of_true() {
 	run "$tools/startup" 300 "$lib" "$tools/libempty.so" || return
 	record start kernel us "$(sed -n 's/.*empty library \([0-9]*\) us.*/\1/p' "$tmp/said")"
@@ -133,6 +152,15 @@ calls_of_micro() {
 		afresh "${side[@]}" EFDSHIM_STATS=1 "$tools/micro" --once 1024 "$kind" "$name" || continue
 		record "$(micro_row "$name")" "$who" calls "$(per_event "$few" "$(system_calls)" 512)"
 	done
+}
+
+# calls_of_eventpolls FDS ACTIVE: of one round.
+calls_of_eventpolls() {
+	local few
+	afresh "${side[@]}" EFDSHIM_STATS=1 "$tools/eventpoll" --once "$1" "$2" $COUNTED || return
+	few=$(system_calls)
+	afresh "${side[@]}" EFDSHIM_STATS=1 "$tools/eventpoll" --once "$1" "$2" $((2 * COUNTED)) || return
+	record "eventpoll-$1-$2" "$who" calls "$(per_event "$few" "$(system_calls)" $COUNTED)"
 }
 
 # strace_calls COMMAND...: as many as strace counts; not those by which micro looks whether a thread sleeps.

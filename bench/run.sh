@@ -49,6 +49,8 @@ full_round() {
 	pingpongs
 	each "$counters" micro
 	each "$masks" micro create-close write-wait-read write-readable asleep-epoll busy-wake
+	each 'kernel mirror fast' eventpolls
+	each 'pipe mirror fast' deliveries
 	each 'mirror fast' ordinary
 	start_of_true
 	programs
@@ -63,6 +65,8 @@ quick_round() {
 	each 'kernel mirror fast' pingpong threads-read --threads
 	each 'kernel mirror fast' micro write-read create-close write-wait-read write-readable edge poll-16 asleep-epoll busy-wake
 	each 'vpoll mask' micro write-wait-read
+	each 'kernel fast' eventpolls
+	each 'pipe fast' deliveries
 	each 'fast' ordinary
 }
 
@@ -75,6 +79,8 @@ calls() {
 	each 'mirror fast' calls_of threads-epoll --threads --epoll
 	each 'mirror fast' calls_of_micro write-read write-wait-read write-readable edge create-close asleep-epoll asleep-read busy-wake busy-write
 	each 'mask' calls_of_micro write-wait-read
+	each 'mirror fast' calls_of_eventpolls 10 1
+	each 'fast' calls_of_eventpolls 10000 100
 }
 
 # Once, as a check of these.

@@ -70,21 +70,29 @@ struct efd_file *asyncfd_fget(int fd);
  * where munmap() was called by the program; with EFDSHIM_STRICT=1 always */
 int asyncfd_add_results(struct efd_file *file, const struct asyncfd_result *results, int n);
 
-/* Takes the first result out of the ring: 1, or 0 where there is none. For the ring's one consumer;
- * it does what plain loads and stores would, in an order that every processor keeps. */
+/* Take the first results, or the first one, out of the ring: how many there were, up to `n`. For
+ * the ring's one consumer; they do what plain loads and stores would, in an order that every
+ * processor keeps. */
+static inline int asyncfd_take_results(
+	struct asyncfd_uring *ring, struct asyncfd_result *results, int n)
+{
+	struct asyncfd_result *places = (struct asyncfd_result *)(uintptr_t)ring->ptr;
+	uint32_t end = __atomic_load_n(&ring->ikernel, __ATOMIC_ACQUIRE), at = ring->iuser;
+	int taken = 0;
+
+	for (; taken < n && at != end; taken++) {
+		results[taken] = places[at];
+		__atomic_store_n(&places[at].cookie, 0, __ATOMIC_RELEASE);
+		at = at + 1 == ring->size ? 0 : at + 1;
+	}
+	if (taken)
+		__atomic_store_n(&ring->iuser, at, __ATOMIC_RELEASE);
+	return taken;
+}
+
 static inline int asyncfd_take_result(struct asyncfd_uring *ring, struct asyncfd_result *result)
 {
-	struct asyncfd_result *first;
-	uint32_t next;
-
-	if (__atomic_load_n(&ring->ikernel, __ATOMIC_ACQUIRE) == ring->iuser)
-		return 0;
-	first = (struct asyncfd_result *)(uintptr_t)ring->ptr + ring->iuser;
-	*result = *first;
-	__atomic_store_n(&first->cookie, 0, __ATOMIC_RELEASE);
-	next = ring->iuser + 1;
-	__atomic_store_n(&ring->iuser, next == ring->size ? 0 : next, __ATOMIC_RELEASE);
-	return 1;
+	return asyncfd_take_results(ring, result, 1);
 }
 
 /* What asyncfd_submit() does: the system calls of these names. */

@@ -6,12 +6,15 @@
 #include <stddef.h>
 
 #include "core/config.h"
+#include "core/fastwatch.h"
 #include "core/local.h"
+#include "core/mapping.h"
 #include "core/mirror.h"
 #include "core/object.h"
 #include "core/process.h"
 #include "core/ring.h"
 #include "core/slotpool.h"
+#include "core/spin.h"
 #include "core/usermem.h"
 #include "core/workers.h"
 #include "sys/raw.h"
@@ -29,6 +32,9 @@ struct entry {
 	_Atomic uint32_t busy[2];
 	/* Somebody waits for that. Written by whoever has the lock. */
 	_Atomic uint32_t waiting;
+	/* How often the process had been forked off when the ring was set, or met first: where
+	 * `forks` says more it came with the memory of the parent. */
+	_Atomic uint32_t forks;
 	/* The number under which the ring was set last; a hint. */
 	_Atomic int fd;
 	/* The next slot that ever had a ring; 0: the last one. Constant once it is in the list. */
@@ -42,6 +48,9 @@ static _Atomic(struct entry *) entries;
 
 /* The first of the slots that ever had a ring; pushed by whoever has the lock. */
 static _Atomic uint32_t first_listed;
+
+/* Moved in each forked child. */
+static _Atomic uint32_t forks;
 
 /* 0: free, 1: taken, 2: taken, and somebody waits. For whoever sets rings. */
 static _Atomic uint32_t lock;
@@ -125,12 +134,28 @@ static void wait_for_leavers(struct entry *entry)
 	atomic_store(&entry->waiting, 0);
 }
 
+/* A child that has a copy of its parent's ring sees another one than the parent. */
+static void meet_inherited(struct entry *entry, const struct asyncfd_uring *head)
+{
+	uint32_t slot = (uint32_t)(entry - entry_of(0));
+	uint32_t now = atomic_load_explicit(&forks, memory_order_relaxed);
+
+	if (atomic_load_explicit(&entry->forks, memory_order_relaxed) == now)
+		return;
+	if (head && !mapping_is_shared(head))
+		atomic_fetch_or(&slotpool_slots[slot].flags, SLOT_DIFFERS);
+	atomic_store(&entry->forks, now);
+}
+
 /* For whoever was counted. Before the ring of another object comes there is none. */
-static struct asyncfd_uring *ring_of(const struct entry *entry, uint32_t generation)
+static struct asyncfd_uring *ring_of(struct entry *entry, uint32_t generation)
 {
 	struct asyncfd_uring *head = atomic_load(&entry->head);
 
-	return atomic_load(&entry->generation) == generation ? head : NULL;
+	if (atomic_load(&entry->generation) != generation)
+		return NULL;
+	meet_inherited(entry, head);
+	return head;
 }
 
 uint32_t asyncring_state(const struct slot *slot)
@@ -144,7 +169,7 @@ uint32_t asyncring_state(const struct slot *slot)
 	if (!entry || atomic_load(&entry->generation) != generation)
 		return events;
 	turn = come(entry);
-	if (!ring_look(ring_of(entry, generation), &ring)) {
+	if (!ring_look(ring_of(entry, generation), &ring) && ring_readable(&ring)) {
 		events = ring_holds(&ring) ? EPOLLIN : 0;
 		room = ring_has_room(&ring);
 	}
@@ -152,6 +177,20 @@ uint32_t asyncring_state(const struct slot *slot)
 	if (room)
 		workers_room();
 	return events;
+}
+
+void asyncring_linger(const struct slot *slot)
+{
+	struct spin spin;
+	bool empty;
+
+	if (!slot_is_ring(slot) || asyncring_state(slot))
+		return;
+	spin = spin_begin_short(&local_of((uint32_t)(slot - slotpool_slots))->pace);
+	do
+		empty = !asyncring_state(slot);
+	while (empty && spin_again(&spin));
+	spin_end(&spin, empty ? SPIN_ASLEEP : SPIN_FOUND);
 }
 
 static void list(uint32_t slot, struct entry *entry)
@@ -179,6 +218,7 @@ static void replace(const struct fdref *ref, struct entry *entry, struct asyncfd
 		atomic_store(&entry->generation, ref->generation);
 	}
 	atomic_store(&entry->fd, ref->fd);
+	atomic_store(&entry->forks, atomic_load(&forks));
 	list(ref->slot, entry);
 	note_process(ref->object);
 	if (atomic_load(&entry->head) == head) /* producers may be at it */
@@ -192,9 +232,12 @@ static void replace(const struct fdref *ref, struct entry *entry, struct asyncfd
 static void tell(const struct fdref *ref, uint32_t before, uint32_t after)
 {
 	struct slot *slot = ref->object;
+	uint32_t watched = atomic_load(&slot->watched);
 	struct mask_pair pair;
 
-	if (!atomic_load(&slot->watched))
+	if (watched & WATCHED_FAST)
+		watched = fastwatch_written(ref->slot, watched);
+	if (!(watched & ~WATCHED_BY_FRONTS))
 		return;
 	pair = mask_guess(&slot->mask);
 	do {
@@ -335,18 +378,31 @@ void asyncring_lower(void)
 	}
 }
 
-/* Whoever was at a ring, or setting one, is the parent's thread. */
+/* Of a ring that is the child's own: whoever was at it is the parent's thread. */
+static void leave_alone(struct entry *entry)
+{
+	struct asyncfd_uring *head = atomic_load(&entry->head);
+	struct ring ring;
+
+	atomic_store(&entry->busy[0], 0);
+	atomic_store(&entry->busy[1], 0);
+	if (head && !mapping_is_shared(head) && !ring_look(head, &ring))
+		ring_abandon(&ring);
+}
+
 void asyncring_forked(void)
 {
 	uint32_t next;
 
+	atomic_fetch_add(&forks, 1);
 	atomic_store(&lock, 0);
 	for (uint32_t i = atomic_load(&first_listed); i; i = next) {
 		struct entry *entry = entry_of(i);
 
 		next = atomic_load(&entry->next);
-		atomic_store(&entry->busy[0], 0);
-		atomic_store(&entry->busy[1], 0);
-		atomic_store(&entry->waiting, 0);
+		if (atomic_load(&entry->waiting))
+			atomic_store(&entry->waiting, 0);
+		if (atomic_load(&entry->busy[0]) | atomic_load(&entry->busy[1]))
+			leave_alone(entry);
 	}
 }

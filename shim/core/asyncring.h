@@ -24,6 +24,10 @@ int asyncring_add(const struct fdref *ref, const struct asyncfd_result *results,
 /* The poll bits shown now. */
 uint32_t asyncring_state(const struct slot *slot);
 
+/* The ring was found empty by somebody who is about to sleep, and has nothing else to do: waits a
+ * moment for results, where that has paid before. */
+void asyncring_linger(const struct slot *slot);
+
 /* This process got the object from another one, or from the image before. */
 void asyncring_adopted(const struct fdref *ref);
 

@@ -6,6 +6,7 @@
 
 #include "core/adopt.h"
 #include "core/demote.h"
+#include "core/eventpoll.h"
 #include "core/handover.h"
 #include "core/internal.h"
 #include "core/object.h"
@@ -27,6 +28,7 @@ void behind_closing(struct behind_close *close, int fd)
 	fdtable_begin_replace(fd);
 	close->fake = object_is(&number, &close->ref);
 	close->entry = fdtable_entry(fd);
+	close->set = fdtable_epoll_id(fd);
 	fdtable_replace_over();
 }
 
@@ -35,6 +37,7 @@ void behind_closed(const struct behind_close *close)
 {
 	if (close->entry)
 		fdtable_drop_stale(close->fd, close->entry);
+	eventpoll_number_gone(close->set);
 	if (close->fake)
 		object_replaced(&close->ref);
 }

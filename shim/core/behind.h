@@ -13,6 +13,7 @@
 struct behind_close {
 	int fd;
 	uint64_t entry; /* 0 where the number is not ours */
+	uint64_t set;	/* the number of the epoll set that it is, or 0 */
 	bool fake;
 	struct fdref ref;
 };

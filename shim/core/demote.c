@@ -8,6 +8,7 @@
 #include "core/fastset.h"
 #include "core/fastwatch.h"
 #include "core/local.h"
+#include "core/maskwatch.h"
 #include "core/mirror.h"
 #include "core/object.h"
 #include "core/setid.h"
@@ -33,7 +34,7 @@ static uint32_t marks_of(uint32_t events)
  * already must not be told again. */
 static void show_level(const struct fdref *ref, uint32_t events, bool told)
 {
-	if (!(events & EPOLLIN))
+	if (!(events & EPOLLIN) || slot_is_ring(ref->object)) /* see maskwatch_take_over */
 		return;
 	if (!told) {
 		atomic_fetch_or(&ref->object->watched, marks_of(events));
@@ -50,8 +51,16 @@ struct handover {
 	struct front *front;
 	int epfd;
 	uint32_t events;
-	uint64_t data; /* of an edge-triggered watch its cookie */
-	int resting;   /* the class FIFO it is on, or -1 */
+	uint64_t data;		    /* of an edge-triggered watch its cookie */
+	int resting;		    /* the class FIFO it is on, or -1 */
+	struct maskwatch_past past; /* of a ring */
+};
+
+/* The last edge: whether it was told, and of a ring which version of its state was there before
+ * that was asked. */
+struct edge {
+	bool told;
+	uint32_t version;
 };
 
 /* Puts it on a FIFO of its own, of which the level is down until the next write. Who has written
@@ -85,7 +94,8 @@ static bool is_signalled(const struct handover *h)
 	return slot_signalled(h->ref->object) && !(h->events & FASTWATCH_FIRED) && !by_edges;
 }
 
-static bool hand_over_signalled(const struct handover *h)
+/* As the user made it. */
+static struct epoll_event event_of(const struct handover *h)
 {
 	struct epoll_event event = {
 		.events = h->events & FASTWATCH_EVENTS,
@@ -95,7 +105,26 @@ static bool hand_over_signalled(const struct handover *h)
 
 	if ((h->events & EPOLLET) && watch_of(h->data, &watch) == WATCH_LIVE)
 		event.data.u64 = watch.data;
+	return event;
+}
+
+static bool hand_over_signalled(const struct handover *h)
+{
+	const struct epoll_event event = event_of(h);
+
 	return !signalwatch_set(h->epfd, EPOLL_CTL_MOD, h->ref, &event);
+}
+
+static void hand_over_ring(struct handover *h, bool told)
+{
+	const struct epoll_event event = event_of(h);
+
+	h->past.told = told;
+	h->past.fired =
+		(h->events & FASTWATCH_FIRED) || ((h->events & EPOLLET) && watch_fired(h->data));
+	maskwatch_take_over(h->epfd, h->ref, &event, &h->past);
+	if (h->events & EPOLLET)
+		watch_remove(h->data);
 }
 
 /* The kernel does not know that an edge-triggered watch is one-shot: see epollset.c. */
@@ -126,8 +155,10 @@ static bool register_with_kernel(struct handover *h, const struct fastwatch_view
 		classwatch_control(h->epfd, EPOLL_CTL_DEL, h->resting, 0, 0);
 	h->resting = -1;
 	atomic_store(&h->front->foreign, 1);
-	if (!told || (h->events & FASTWATCH_FIRED) || classwatch_must_share(h->epfd, h->ref) ||
-		!rest(h))
+	if (slot_is_ring(h->ref->object))
+		hand_over_ring(h, told);
+	else if (!told || (h->events & FASTWATCH_FIRED) || classwatch_must_share(h->epfd, h->ref) ||
+		 !rest(h))
 		register_own(h);
 	object_unpin(h->ref);
 	return true;
@@ -155,10 +186,16 @@ static bool settled(
 
 /* Where it is modified meanwhile it is registered again, and the kernel tells of it if it is ready.
  * Where its number is no longer the object's the anchor stays, and tells edges. */
-static void hand_over(
-	struct fastwatch *watch, const struct fdref *ref, struct fastwatch_view *view, bool told)
+static void hand_over(struct fastwatch *watch, const struct fdref *ref, struct fastwatch_view *view,
+	const struct edge *edge)
 {
-	struct handover h = {.ref = ref, .front = front_of_set(view->set), .resting = -1};
+	bool told = edge->told;
+	struct handover h = {
+		.ref = ref,
+		.front = front_of_set(view->set),
+		.resting = -1,
+		.past.version = edge->version,
+	};
 	uint32_t version = mask_version(view->pair.state) + 1;
 	uint64_t cookie = atomic_load(&watch->cookie);
 	bool done = register_with_kernel(&h, view, told);
@@ -194,7 +231,7 @@ static void move(uint32_t index)
 	struct fastwatch_view view;
 	struct fdref ref;
 	uint32_t marks;
-	bool told;
+	struct edge edge;
 
 	do {
 		if (!fastwatch_view(watch, &view) || !is_reachable(watch, &view))
@@ -206,11 +243,12 @@ static void move(uint32_t index)
 	} while (!fastwatch_change(watch, &view, marks | FASTWATCH_MOVING, view.pair.data));
 	if (!slot_lives_as(ref.object, view.generation))
 		return;
-	told = (marks & EPOLLIN) && (marks & EPOLLET) &&
-	       !(fastwatch_events(&view) & FASTWATCH_LISTED) &&
-	       watch_told_edge(view.pair.data, atomic_load(&ref.object->edges));
-	show_level(&ref, marks, told);
-	hand_over(watch, &ref, &view, told);
+	edge.version = mask_version(atomic_load(&ref.object->mask.state));
+	edge.told = (marks & EPOLLIN) && (marks & EPOLLET) &&
+		    !(fastwatch_events(&view) & FASTWATCH_LISTED) &&
+		    watch_told_edge(view.pair.data, atomic_load(&ref.object->edges));
+	show_level(&ref, marks, edge.told);
+	hand_over(watch, &ref, &view, &edge);
 }
 
 void demote_watch(uint32_t index)

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 
+#include "core/asyncring.h"
 #include "core/classwatch.h"
 #include "core/demote.h"
 #include "core/eager.h"
@@ -142,6 +143,11 @@ static struct outcome outcome_of(int err)
 	return err ? outcome_err(err) : outcome_ok(0);
 }
 
+static bool may_be_fast(const struct fdref *ref)
+{
+	return !slot_is_mask(ref->object) || slot_is_ring(ref->object);
+}
+
 struct outcome epollset_ctl(
 	int epfd, int op, const struct fdref *ref, const struct epoll_event *event)
 {
@@ -151,11 +157,12 @@ struct outcome epollset_ctl(
 	plainset_end(epfd);
 	if (op != EPOLL_CTL_ADD && op != EPOLL_CTL_MOD && op != EPOLL_CTL_DEL)
 		return outcome_raw(raw_epoll_ctl(epfd, op, ref->fd, (void *)(uintptr_t)event));
-	if (op == EPOLL_CTL_DEL && slot_is_mask(ref->object))
-		return outcome_of(maskwatch_ctl(epfd, op, ref, NULL, false));
+	if (op == EPOLL_CTL_DEL && may_be_fast(ref) && fastset_ctl(epfd, op, ref, NULL, &err))
+		return outcome_of(err);
 	if (op == EPOLL_CTL_DEL)
-		return outcome_of(
-			fastset_ctl(epfd, op, ref, NULL, &err) ? err : change_own_watch(&change));
+		return outcome_of(slot_is_mask(ref->object)
+					  ? maskwatch_ctl(epfd, op, ref, NULL, false)
+					  : change_own_watch(&change));
 	if (!usermem_loadable(event, sizeof(*event)))
 		return outcome_err(EFAULT);
 	change.event = *event;
@@ -163,13 +170,13 @@ struct outcome epollset_ctl(
 		(op == EPOLL_CTL_MOD || (event->events & ~EXCLUSIVE_BITS))) /* the kernel refuses */
 		return outcome_err(classwatch_control(
 			epfd, op, ref->fd, change.event.events, change.event.data.u64));
+	if (may_be_fast(ref) && fastset_ctl(epfd, op, ref, &change.event, &err))
+		return outcome_of(err);
 	if (slot_is_mask(ref->object)) {
 		demote_set_of(epfd);
 		return outcome_of(maskwatch_ctl(
 			epfd, op, ref, &change.event, nested_needs_edges(fdtable_epoll_id(epfd))));
 	}
-	if (fastset_ctl(epfd, op, ref, &change.event, &err))
-		return outcome_of(err);
 	change.class = classwatch_class(epfd, ref, change.event.events);
 	err = mirrored(&change) ? 0 : start_watch(&change);
 	if (err)
@@ -189,6 +196,14 @@ static bool is_resting(const struct watch *watch)
 	return watch->own && watch->class_fd >= 0;
 }
 
+/* Of the FIFO that it is on. */
+static unsigned class_of(const struct watch *watch, const struct slot *slot)
+{
+	if (is_resting(watch))
+		return CLASS_RESTING;
+	return watch->own ? CLASS_IN : slot_class(slot, watch->events);
+}
+
 /* Refreshes the level that woke us, so that a stale one does not wake us again. */
 static uint32_t current_events(const struct watch *watch, struct slot *slot)
 {
@@ -201,8 +216,7 @@ static uint32_t current_events(const struct watch *watch, struct slot *slot)
 	uint32_t state = slot_state(slot) & (watch->events | EPOLLERR | EPOLLHUP);
 
 	if (!state)
-		mirror_refresh(
-			&ref, is_resting(watch) ? CLASS_RESTING : slot_class(slot, watch->events));
+		mirror_refresh(&ref, class_of(watch, slot));
 	return state;
 }
 
@@ -245,8 +259,8 @@ static bool is_to_be_told(uint64_t cookie, const struct watch *watch)
 }
 
 /* What the program gets for an event of the kernel's; false where there is nothing to report after
- * all. */
-static bool translate(int epfd, struct epoll_event *event)
+ * all. `idle`: then the call sleeps. */
+static bool translate(int epfd, struct epoll_event *event, bool idle)
 {
 	struct watch watch;
 	struct slot *slot;
@@ -267,7 +281,9 @@ static bool translate(int epfd, struct epoll_event *event)
 		classwatch_end(epfd, &watch, event->data.u64);
 		return false;
 	}
-	if (slot_is_mask(slot))
+	if (idle)
+		asyncring_linger(slot);
+	if (slot_is_mask(slot) && !watch.anchor)
 		return report_mask(epfd, event, &watch);
 	if (watch.signalled)
 		return report_signalled(epfd, event, &watch);
@@ -304,18 +320,18 @@ static bool any_of_ours(void)
 long epollset_translate(struct epoll_call *call, struct epoll_event *events, long n)
 {
 	long kept = 0;
-	bool cookies;
+	bool cookies, idle;
 
 	if (n <= 0 || !any_of_ours())
 		return n;
 	cookies = any_cookie();
-
+	idle = n == 1 && !(call->timeout && !call->timeout->tv_sec && !call->timeout->tv_nsec);
 	for (long i = 0; i < n; i++) {
 		struct epoll_event event = events[i];
 
 		if (front_is_bell(event.data.u64))
 			call->rung = true;
-		else if (!cookies || translate(call->epfd, &event))
+		else if (!cookies || translate(call->epfd, &event, idle))
 			events[kept++] = event;
 	}
 	return kept;

@@ -76,6 +76,7 @@ static int make_cookie(
 		.events = event->events,
 		.fd = ref->fd,
 		.own = true,
+		.anchor = true,
 		.class_fd = -1,
 	};
 

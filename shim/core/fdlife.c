@@ -8,6 +8,7 @@
 
 #include "core/adopt.h"
 #include "core/demote.h"
+#include "core/eventpoll.h"
 #include "core/internal.h"
 #include "core/object.h"
 #include "core/passage.h"
@@ -95,6 +96,7 @@ struct replacement {
 	bool replaces; /* the target is fake */
 	bool announced;
 	uint64_t before; /* the target's entry where it was announced */
+	uint64_t set;	 /* the number of the set that the target is */
 };
 
 static uint64_t announcement(const struct replacement *r)
@@ -116,6 +118,7 @@ static void begin(struct replacement *r)
 	int number = r->to;
 
 	internal_move_away(r->to);
+	r->set = fdtable_epoll_id(r->to);
 	if (object_is(&number, &r->target))
 		demote_number(&r->target);
 	number = r->to;
@@ -165,6 +168,8 @@ static void end(struct replacement *r, int fd)
 		fdtable_end_replace(r->to);
 	if (fd >= 0 && r->replaces)
 		object_replaced(&r->target);
+	if (fd >= 0)
+		eventpoll_number_gone(r->set);
 	fdtable_replace_over();
 }
 
@@ -245,14 +250,15 @@ static void close_for_good(const struct fdref *ref)
 	await_closing(ref->fd);
 }
 
-static void drop_special(int fd)
+void fdlife_closed(int fd, uint64_t entry)
 {
-	uint64_t entry = fdtable_entry(fd);
-	uint64_t set = fdtable_epoll_id(fd);
+	enum fd_kind kind = fdtable_kind_of(entry);
+	uint64_t set = kind == FD_SET ? entry >> ENTRY_GENERATION_SHIFT : 0;
 
-	if (set || fdtable_kind_of(entry) == FD_INFO)
+	if (set || kind == FD_INFO)
 		fdtable_drop_stale(fd, entry);
 	front_number_gone(set);
+	eventpoll_number_gone(set);
 }
 
 /* The numbers of a range that the table knows, first; the kernel then closes what is left of it. */
@@ -266,7 +272,7 @@ static void close_known(unsigned first, unsigned last)
 		if (object_is(&number, &ref))
 			close_for_good(&ref);
 		else
-			drop_special((int)fd);
+			fdlife_closed((int)fd, fdtable_entry((int)fd));
 	}
 }
 

@@ -26,6 +26,9 @@ struct outcome fdlife_dup_onto(int from, int to, int flags, int (*call)(int, int
 /* A file that is not ours was duplicated to `fd`: what is known of `from` goes along. */
 void fdlife_copied(int from, int fd);
 
+/* A number that is no object's is closed, or about to be; `entry` is what it was. */
+void fdlife_closed(int fd, uint64_t entry);
+
 /* close_range(2), with the library's fds spared. */
 struct outcome fdlife_close_range(unsigned first, unsigned last, unsigned flags);
 

@@ -13,6 +13,7 @@
 #include "core/classfd.h"
 #include "core/demote.h"
 #include "core/efdfile.h"
+#include "core/eventpoll.h"
 #include "core/fdtable.h"
 #include "core/front.h"
 #include "core/process.h"
@@ -171,6 +172,7 @@ void internal_move_away(int fd)
 	store_fd_moved(fd, moved);
 	classfd_moved(fd, moved);
 	front_bell_moved(fd, moved);
+	eventpoll_bell_moved(fd, moved);
 	warm_moved(fd, moved);
 	efdfile_moved(fd, moved);
 	aiobridge_moved(fd, moved);

@@ -207,11 +207,11 @@ static void settle(struct slot *slot, unsigned class, struct fifo *fifo,
 	}
 }
 
-/* Somebody may have been killed while the FIFO was full for a moment. */
+/* Somebody may have been killed while the FIFO was full for a moment: a counter's. */
 static void mend_room(const struct slot *slot, unsigned class, struct fifo *fifo)
 {
-	if (class == CLASS_IN && atomic_load(&slot->settling) > 1 && !slot_at_limit(slot) &&
-		!has_room(fifo))
+	if (class == CLASS_IN && atomic_load(&slot->settling) > 1 && !slot_is_mask(slot) &&
+		!slot_at_limit(slot) && !has_room(fifo))
 		unfill(fifo);
 }
 

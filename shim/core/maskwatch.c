@@ -155,6 +155,13 @@ static int begin(struct change *change)
 	return 0;
 }
 
+/* It has told its one event. */
+static void disarm(uint64_t cookie)
+{
+	watch_fire(cookie);
+	watch_set_by_edges(cookie);
+}
+
 /* The number is in the set already. */
 static int finish(const struct change *change)
 {
@@ -229,20 +236,34 @@ static uint64_t find_in_kernel(const struct change *change, struct watch *watch)
 	struct epoll_event event;
 
 	if (setinfo_find(change->epfd, ref->fd, inode, &event) &&
-		watch_of(event.data.u64, watch) == WATCH_LIVE && watch->slot == ref->slot)
+		watch_of(event.data.u64, watch) == WATCH_LIVE && watch->slot == ref->slot &&
+		!watch->anchor)
 		return event.data.u64;
 	return 0;
+}
+
+/* What stands for a fast watch is none. */
+static bool is_proper(const struct watch *watch, int epfd)
+{
+	return !watch->anchor && watch->set == setid_key(epfd);
+}
+
+static uint64_t find_proper(const struct change *change, struct watch *watch)
+{
+	const struct fdref *ref = change->ref;
+	uint64_t cookie = watch_find_where(ref->object, ref->fd, is_proper, change->epfd);
+
+	return cookie && watch_of(cookie, watch) == WATCH_LIVE ? cookie : 0;
 }
 
 /* The watch that the number has in the set; its cookie, or 0. To others a set has another key. */
 static uint64_t find(const struct change *change, struct watch *watch)
 {
-	const struct fdref *ref = change->ref;
 	bool strange = setid_strange(change->epfd);
 	uint64_t cookie = strange ? find_in_kernel(change, watch) : 0;
 
 	if (!cookie)
-		cookie = watch_find(ref->object, setid_key(change->epfd), ref->fd, watch);
+		cookie = find_proper(change, watch);
 	if (!cookie && !strange && setid_shared(change->epfd))
 		cookie = find_in_kernel(change, watch);
 	return cookie;
@@ -329,6 +350,27 @@ int maskwatch_ctl(
 	return op == EPOLL_CTL_ADD ? add(&change) : modify(&change);
 }
 
+int maskwatch_take_over(int epfd, const struct fdref *ref, const struct epoll_event *event,
+	const struct maskwatch_past *past)
+{
+	struct change change = {.epfd = epfd, .ref = ref, .event = event};
+	struct watch old;
+	uint64_t before = find(&change, &old);
+	int err;
+
+	change.interest = interest_of(event->events, ref->object);
+	change.edge = event->events & EPOLLET;
+	err = begin(&change);
+	if (err)
+		return err;
+	drop(epfd, before, &old);
+	if (past->fired)
+		disarm(change.cookie);
+	else if (past->told)
+		watch_tell(change.cookie, past->version);
+	return finish(&change);
+}
+
 void maskwatch_share(int epfd, const struct fdref *ref, const struct watch *watch, uint64_t cookie)
 {
 	struct epoll_event event = {.events = watch->events, .data.u64 = watch->data};
@@ -341,10 +383,8 @@ void maskwatch_share(int epfd, const struct fdref *ref, const struct watch *watc
 	drop(epfd, cookie, watch);
 	if (watch->events & EPOLLEXCLUSIVE)
 		anchor(&change, 0);
-	if (fired) { /* it stays disarmed */
-		watch_fire(change.cookie);
-		watch_set_by_edges(change.cookie);
-	}
+	if (fired)
+		disarm(change.cookie);
 	finish(&change);
 }
 

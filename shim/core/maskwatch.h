@@ -17,6 +17,16 @@
 int maskwatch_ctl(
 	int epfd, int op, const struct fdref *ref, const struct epoll_event *event, bool edge);
 
+/* What was a fast watch of a ring becomes one: the number is in the set already. Where `told`, so was
+ * the edge of the write that made `version`; where `fired`, it is one-shot and was told. */
+struct maskwatch_past {
+	bool fired;
+	bool told;
+	uint32_t version;
+};
+int maskwatch_take_over(int epfd, const struct fdref *ref, const struct epoll_event *event,
+	const struct maskwatch_past *past);
+
 /* Others get the set: a watch on the FIFO of a class moves to the own one. */
 void maskwatch_share(int epfd, const struct fdref *ref, const struct watch *watch, uint64_t cookie);
 

@@ -14,6 +14,7 @@
 #include "core/crash.h"
 #include "core/demote.h"
 #include "core/efdfile.h"
+#include "core/eventpoll.h"
 #include "core/fastwatch.h"
 #include "core/late.h"
 #include "core/local.h"
@@ -414,6 +415,7 @@ void object_forked(void)
 		return;
 	passage_forked();
 	fdtable_forked();
+	eventpoll_forked();
 	warm_forked();
 	aiobridge_forked();
 	if (!process_shares_numbers() && atomic_exchange(&fdtable_borrowers, 0))
@@ -434,5 +436,6 @@ int object_new_file(int fd)
 	set = fdtable_epoll_id(fd);
 	fdtable_drop(fd);
 	front_number_gone(set);
+	eventpoll_number_gone(set);
 	return fd;
 }

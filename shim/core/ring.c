@@ -120,6 +120,36 @@ int ring_look(struct asyncfd_uring *head, struct ring *ring)
 	return 0;
 }
 
+/* Within one call each page is verified once. */
+static struct asyncfd_result *place_at(struct ring *ring, uint32_t index)
+{
+	struct asyncfd_result *place = ring->places + index;
+	uintptr_t last = (uintptr_t)(place + 1) - 1;
+
+	if (((uintptr_t)place >> USERMEM_PAGE_BITS) + 1 == ring->known &&
+		(last >> USERMEM_PAGE_BITS) + 1 == ring->known)
+		return place;
+	if (!storable(place, sizeof(*place)))
+		return NULL;
+	ring->known = (last >> USERMEM_PAGE_BITS) + 1;
+	return place;
+}
+
+void ring_abandon(struct ring *ring)
+{
+	struct word word = load_word(ring->head);
+	uint32_t place = word.ikernel;
+
+	for (uint32_t left = pending(ring, word); left; left--) {
+		struct asyncfd_result *at = place_at(ring, place);
+
+		if (at)
+			__atomic_store_n(&at->cookie, 0, __ATOMIC_RELAXED);
+		place = place_after(ring, place);
+	}
+	ring_start(ring->head);
+}
+
 /* A consumer may move it to the size before it wraps it around. */
 static uint32_t load_iuser(const struct ring *ring)
 {
@@ -141,19 +171,9 @@ bool ring_has_room(const struct ring *ring)
 	       place_after(ring, word.reserved % ring->size) != load_iuser(ring);
 }
 
-/* Within one call each page is verified once. */
-static struct asyncfd_result *place_at(struct ring *ring, uint32_t index)
+bool ring_readable(struct ring *ring)
 {
-	struct asyncfd_result *place = ring->places + index;
-	uintptr_t last = (uintptr_t)(place + 1) - 1;
-
-	if (((uintptr_t)place >> USERMEM_PAGE_BITS) + 1 == ring->known &&
-		(last >> USERMEM_PAGE_BITS) + 1 == ring->known)
-		return place;
-	if (!storable(place, sizeof(*place)))
-		return NULL;
-	ring->known = (last >> USERMEM_PAGE_BITS) + 1;
-	return place;
+	return place_at(ring, load_iuser(ring)) != NULL;
 }
 
 /* How many places from the reserved one on are free, up to n. The one before iuser stays so. A

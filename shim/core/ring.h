@@ -25,8 +25,14 @@ int ring_check(struct asyncfd_uring *head);
 /* Ready for producers, of whom there are none yet. */
 void ring_start(struct asyncfd_uring *head);
 
+/* Whoever was storing is gone for good: their places are free again. */
+void ring_abandon(struct ring *ring);
+
 /* 0; EFAULT where the head is not sound. */
 int ring_look(struct asyncfd_uring *head, struct ring *ring);
+
+/* Whether the place that is to be taken next is there. */
+bool ring_readable(struct ring *ring);
 
 /* Whether there are results to take. */
 bool ring_holds(const struct ring *ring);

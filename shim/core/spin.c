@@ -120,6 +120,15 @@ struct spin spin_begin(_Atomic uint32_t *pace)
 	return (struct spin){.pace = pace, .most = looks_in(is_long ? LONG_SPIN : SHORT_SPIN)};
 }
 
+struct spin spin_begin_short(_Atomic uint32_t *pace)
+{
+	struct spin spin = spin_begin(pace);
+
+	if (spin.most > looks_in(SHORT_SPIN))
+		spin.most = looks_in(SHORT_SPIN);
+	return spin;
+}
+
 static struct pace after_looks(struct pace before, uint32_t made)
 {
 	if (made <= looks_in(SHORT_SPIN))

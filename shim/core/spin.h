@@ -39,6 +39,9 @@ enum spin_end {
 };
 
 struct spin spin_begin(_Atomic uint32_t *pace);
+
+/* The same where others wait too: never a long spin. */
+struct spin spin_begin_short(_Atomic uint32_t *pace);
 void spin_end(const struct spin *spin, enum spin_end end);
 
 /* Between two looks; false where there are to be no more. */

@@ -95,12 +95,14 @@ static void perform_one(void)
 	jobs_done(&pool.jobs, job);
 }
 
-/* Where no thread could be had for it the one there is does everything. */
-static void help_out(void)
+/* Where no thread could be had for it the one there is does everything: true where it did. */
+static bool help_out(void)
 {
 	add_threads();
-	if (pool.jobs.queued && pool.threads == 1)
-		perform_one();
+	if (!pool.jobs.queued || pool.threads > 1)
+		return false;
+	perform_one();
+	return true;
 }
 
 /* Until no result waits. A consumer that takes results and then looks at the fd is noticed at once;
@@ -112,13 +114,15 @@ static void deliver(void)
 	pool.delivering = true;
 	for (;;) {
 		uint32_t room = atomic_load(&pool.room);
+		bool helped = help_out();
 
-		help_out();
 		atomic_store(&workers_stuck, 1);
 		if (jobs_deliver(&pool.jobs))
 			ms = FIRST_MS;
 		if (!jobs_stuck(&pool.jobs))
 			break;
+		if (helped)
+			continue;
 		latch_unlock(&pool.latch);
 		sleep_on(&pool.room, room, ms);
 		latch_lock(&pool.latch);

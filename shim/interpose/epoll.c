@@ -3,6 +3,7 @@
 
 #include "core/epollset.h"
 #include "core/plainset.h"
+#include "core/eventpoll.h"
 #include "core/front.h"
 #include "core/setid.h"
 #include "core/timeout.h"
@@ -12,7 +13,7 @@ static int new_set(int epfd)
 {
 	if (epfd < 0)
 		return epfd;
-	fdtable_drop(epfd);
+	object_new_file(epfd);
 	setid_made(epfd);
 	front_made(epfd);
 	return epfd;
@@ -28,11 +29,19 @@ int epoll_create1(int flags)
 	return new_set(real()->epoll_create1(flags));
 }
 
+/* What is in an eventpoll is for its own calls. */
+static int refuse(void)
+{
+	return (int)outcome_return(outcome_err(EINVAL));
+}
+
 int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 {
 	struct fdref ref;
 	int ret;
 
+	if (eventpoll_is(epfd))
+		return refuse();
 	if (object_is(&fd, &ref))
 		return (int)outcome_return(epollset_ctl(epfd, op, &ref, event));
 	ret = real()->epoll_ctl(epfd, op, fd, event);
@@ -66,6 +75,13 @@ static struct outcome attempt_pwait2(const struct epoll_call *call)
 		call->epfd, call->events, call->max, call->timeout, call->mask));
 }
 
+static int wait_by(struct epoll_call *call)
+{
+	if (eventpoll_is(call->epfd))
+		return refuse();
+	return (int)outcome_return(epollset_wait(call));
+}
+
 static SHIM_LONG_WAY int any_epoll_wait(int epfd, struct epoll_event *events, int max, int timeout)
 {
 	struct timespec space;
@@ -73,7 +89,7 @@ static SHIM_LONG_WAY int any_epoll_wait(int epfd, struct epoll_event *events, in
 		.epfd = epfd, .events = events, .max = max, .attempt = attempt_wait};
 
 	call.timeout = timeout_from_ms(timeout, &space);
-	return (int)outcome_return(epollset_wait(&call));
+	return wait_by(&call);
 }
 
 int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout)
@@ -91,7 +107,7 @@ static SHIM_LONG_WAY int any_epoll_pwait(
 		.epfd = epfd, .events = events, .max = max, .mask = mask, .attempt = attempt_pwait};
 
 	call.timeout = timeout_from_ms(timeout, &space);
-	return (int)outcome_return(epollset_wait(&call));
+	return wait_by(&call);
 }
 
 int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeout, const sigset_t *mask)
@@ -113,7 +129,7 @@ static SHIM_LONG_WAY int any_epoll_pwait2(int epfd, struct epoll_event *events, 
 
 	if (timeout && !usermem_loadable(timeout, sizeof(*timeout)))
 		return real()->epoll_pwait2(epfd, events, max, timeout, mask);
-	return (int)outcome_return(epollset_wait(&call));
+	return wait_by(&call);
 }
 
 int epoll_pwait2(int epfd, struct epoll_event *events, int max, const struct timespec *timeout,

@@ -6,13 +6,27 @@
 
 #include "interpose/interpose.h"
 
+#include "core/eventpoll.h"
 #include "core/fdlife.h"
 #include "core/oddio.h"
+
+/* In this order: who waits there meanwhile must not find a number that is open and means nothing.
+ */
+static int close_eventpoll(int fd)
+{
+	uint64_t entry = fdtable_entry(fd);
+	int ret = real()->close(fd);
+
+	fdlife_closed(fd, entry);
+	return ret;
+}
 
 static SHIM_LONG_WAY int long_close(int fd)
 {
 	struct fdref ref;
 
+	if (eventpoll_is(fd))
+		return close_eventpoll(fd);
 	if (object_is(&fd, &ref)) {
 		pthread_testcancel();
 		return (int)outcome_return(object_close(&ref));

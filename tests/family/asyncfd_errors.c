@@ -1,7 +1,7 @@
 /* asyncfd() and asyncfd_fget(): what they refuse, and that a refusal changes nothing. */
 #define _GNU_SOURCE
 #include "badmem.h"
-#include "ringkit.h"
+#include "asynckit.h"
 #include "testkit.h"
 
 #include <fcntl.h>
@@ -107,11 +107,11 @@ Test(asyncfd_errors, heads_that_are_not_there)
 {
 	struct ring r = ring_new(4, 0);
 	refused(NULL, EFAULT, "null");
-	refused(page_unmapped(), EFAULT, "unmapped");
+	refused(ring_unmapped(), EFAULT, "unmapped");
 	refused((void *)~(uintptr_t)7, EFAULT, "the last bytes there are");
 	refused(page_of(PROT_NONE), EFAULT, "no access");
 	refused(page_read_only(r.head, sizeof(*r.head)), EFAULT, "read-only");
-	char *end = bytes_before_hole(16); /* less than a head */
+	char *end = ring_last_bytes(16); /* less than a head */
 	memcpy(end, r.head, 16);
 	refused((void *)end, EFAULT, "half a head");
 	ring_free(&r);
@@ -130,13 +130,13 @@ Test(asyncfd_errors, arrays_that_are_not_there)
 	static const char zeros[128];
 	enum { RESULT = sizeof(struct asyncfd_result) };
 	refused_array(NULL, 4, "null");
-	refused_array(page_unmapped(), 4, "unmapped");
+	refused_array(ring_unmapped(), 4, "unmapped");
 	refused_array(page_of(PROT_NONE), 4, "no access");
 	refused_array(page_read_only(zeros, 4 * RESULT), 4, "read-only");
-	refused_array(bytes_before_hole(4 * RESULT), 5, "one place too few");
-	refused_array(bytes_before_hole(4 * RESULT), 100000, "many too few");
-	refused_array(bytes_before_hole(4 * RESULT - 8), 4, "half a place too few");
-	refused_array(bytes_before_hole(4 * RESULT), UINT32_MAX, "the greatest size");
+	refused_array(ring_last_bytes(4 * RESULT), 5, "one place too few");
+	refused_array(ring_last_bytes(4 * RESULT), 100000, "many too few");
+	refused_array(ring_last_bytes(4 * RESULT - 8), 4, "half a place too few");
+	refused_array(ring_last_bytes(4 * RESULT), UINT32_MAX, "the greatest size");
 	refused_array((void *)(UINT64_MAX - 127), 4, "the last bytes there are");
 	refused_array((void *)(UINT64_MAX - 127), UINT32_MAX, "beyond the last byte");
 	refused_array((void *)(UINT64_C(1) << 63), 4, "the kernel's half");
@@ -156,8 +156,8 @@ Test(asyncfd_errors, arrays_that_just_fit)
 {
 	enum { RESULT = sizeof(struct asyncfd_result) };
 	struct ring r = ring_new(4, 0);
-	r.head->ptr = (uintptr_t)bytes_before_hole(4 * RESULT);
-	struct asyncfd_uring *head = bytes_before_hole(sizeof(*head));
+	r.head->ptr = (uintptr_t)ring_last_bytes(4 * RESULT);
+	struct asyncfd_uring *head = ring_last_bytes(sizeof(*head));
 	*head = *r.head;
 	int fd = ring_try(-1, head);
 	cr_assert(fd >= 0);
@@ -178,7 +178,7 @@ Test(asyncfd_errors, results_that_are_refused)
 	cr_assert_eq(ring_put(r.file, &bad, 1), -EINVAL);
 	cr_assert_eq(ring_put(NULL, good, 1), -EINVAL);
 	cr_assert_eq(ring_put(r.file, good, 0), 0);
-	cr_assert_eq(ring_put(r.file, page_unmapped(), 1), -EFAULT);
+	cr_assert_eq(ring_put(r.file, ring_unmapped(), 1), -EFAULT);
 	cr_assert_eq(ring_put(r.file, NULL, 1), -EFAULT);
 	ring_expect_empty(ring);
 	cr_assert_eq(poll_now(r.fd, POLLIN), 0);

@@ -1,7 +1,7 @@
 /* The ring: order, wrap-around, fullness, and what may stand in it. */
 #define _GNU_SOURCE
 #include "maskkit.h"
-#include "ringkit.h"
+#include "asynckit.h"
 #include "testkit.h"
 
 #include <limits.h>

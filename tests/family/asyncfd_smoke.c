@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <sys/select.h>
 #include <sys/time.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 TestSuite(asyncfd_smoke, .init = tk_setup, .fini = tk_teardown, .timeout = 60);
@@ -304,6 +305,7 @@ Test(asyncfd_smoke, children_fill_a_shared_ring)
 		struct member member = {.crowd = &crowd, .name = i};
 		pids[i] = fork();
 		if (!pids[i]) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			produce(&member);
 			_exit(0);
 		}

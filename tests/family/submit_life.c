@@ -340,7 +340,7 @@ Test(submit_life, interrupted_submitters)
 	submit_close(&ring);
 }
 
-/* From now on this process can make no thread. */
+/* From now on no thread of this process can make another. */
 static void refuse_threads(void)
 {
 	struct sock_filter filter[] = {
@@ -352,7 +352,7 @@ static void refuse_threads(void)
 	};
 	struct sock_fprog program = {sizeof(filter) / sizeof(filter[0]), filter};
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
-		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+		syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program))
 		_exit(9);
 }
 

@@ -1,6 +1,6 @@
 /* Steps with an asyncfd and its ring, asserted. */
-#ifndef RINGKIT_H
-#define RINGKIT_H
+#ifndef ASYNCKIT_H
+#define ASYNCKIT_H
 
 #include "pair.h"
 
@@ -24,12 +24,30 @@ struct ring {
 
 enum { RING_ERRNO = 2323, RING_MOST = 1 << 17 };
 
+/* Shared memory, far from where mmap looks on its own, each at an address of its own: what is
+ * unmapped stays so. A page that was never mapped follows it. */
 static inline void *ring_memory(size_t bytes)
 {
-	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (at == MAP_FAILED)
+	static uintptr_t next = 0x300000000000;
+	size_t page = (size_t)getpagesize();
+	void *at = mmap((void *)next, bytes, PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	if (at != (void *)next)
 		cr_assert_fail("mmap: errno %d", errno);
+	next += (bytes + page - 1) / page * page + page;
 	return at;
+}
+
+/* `size` bytes that end where nothing is mapped. */
+static inline void *ring_last_bytes(size_t size)
+{
+	size_t page = (size_t)getpagesize();
+	return (char *)ring_memory(page) + page - size;
+}
+
+static inline void *ring_unmapped(void)
+{
+	return ring_last_bytes(0);
 }
 
 /* Memory alone: no fd yet. Both cursors stand at `start`. */
