@@ -23,7 +23,7 @@ SANFLAGS := -fsanitize=address,undefined -Wno-maybe-uninitialized -fno-sanitize-
 LIBS := -ldl -pthread
 DEPS := -MMD -MP
 # Few segments and few symbols to bind: every program pays for them when it starts.
-LINKSHIM := -shared -Wl,--no-undefined -Wl,-z,now -Wl,-z,noseparate-code -Wl,-Bsymbolic-functions -Wl,-soname,libefdshim.so
+LINKSHIM := -shared -Wl,--no-undefined -Wl,-z,now -Wl,-z,noseparate-code -Wl,-z,nodelete -Wl,-Bsymbolic-functions -Wl,-soname,libefdshim.so
 
 objects = $(patsubst %.c,$(1)/obj/%.o,$(wildcard $(2)))
 # sys first: what runs when a program starts is then in few pages.

@@ -34,9 +34,9 @@ struct batch {
 
 static bool load_block(struct iocb **place, char **address, struct iocb *block)
 {
-	if (!usermem_loadable(place, sizeof(*place)))
+	if (!usermem_loadable(place, sizeof(void *)))
 		return false;
-	memcpy(address, place, sizeof(*address));
+	memcpy(address, place, sizeof(void *));
 	if (!usermem_loadable(*address, sizeof(*block)))
 		return false;
 	memcpy(block, *address, sizeof(*block));

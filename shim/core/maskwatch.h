@@ -17,8 +17,8 @@
 int maskwatch_ctl(
 	int epfd, int op, const struct fdref *ref, const struct epoll_event *event, bool edge);
 
-/* What was a fast watch of a ring becomes one: the number is in the set already. Where `told`, so was
- * the edge of the write that made `version`; where `fired`, it is one-shot and was told. */
+/* What was a fast watch of a ring becomes one: the number is in the set already. Where `told`, so
+ * was the edge of the write that made `version`; where `fired`, it is one-shot and was told. */
 struct maskwatch_past {
 	bool fired;
 	bool told;

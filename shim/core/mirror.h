@@ -14,8 +14,8 @@ int mirror_watch(const struct fdref *ref, unsigned class, bool edge);
 /* From now on edges of IN leave room in the own FIFO, so that the kernel shows OUT. */
 void mirror_keep_room(const struct fdref *ref);
 
-/* mirror_watch of a mask, for one more watcher of `bits`; every write that shows one of them is an edge
- * where `edge` says so. */
+/* mirror_watch of a mask, for one more watcher of `bits`; every write that shows one of them is an
+ * edge where `edge` says so. */
 int mirror_want(const struct fdref *ref, uint32_t bits, bool edge);
 
 /* From now on its levels fall as soon as they are to. */

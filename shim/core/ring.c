@@ -163,6 +163,14 @@ bool ring_holds(const struct ring *ring)
 	return load_word(ring->head).ikernel != load_iuser(ring);
 }
 
+bool ring_has_room(const struct ring *ring)
+{
+	struct word word = load_word(ring->head);
+
+	return is_sound(ring, word) &&
+	       place_after(ring, word.reserved % ring->size) != load_iuser(ring);
+}
+
 bool ring_readable(struct ring *ring)
 {
 	return place_at(ring, load_iuser(ring)) != NULL;

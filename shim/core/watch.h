@@ -18,8 +18,8 @@ struct watch {
 	uint32_t generation;
 	uint32_t events; /* the user's interest and flags */
 	int fd;		 /* the number it was registered under */
-	bool own; /* the kernel watches the object's own FIFO, as fd, where it has no class_fd */
-	bool anchor;	/* an own one that stands for a fast watch, see fastset.c */
+	bool own;    /* the kernel watches the object's own FIFO, as fd, where it has no class_fd */
+	bool anchor; /* an own one that stands for a fast watch, see fastset.c */
 	bool signalled; /* an own one that is to tell of ERR, see signalwatch.h */
 	int class_fd;	/* what the kernel watches; -1 where that is no fd of the library's */
 	uint32_t maker; /* the mark of the process that added it, see process.h; set by watch_add */

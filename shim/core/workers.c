@@ -17,7 +17,7 @@
 
 /* Block I/O waits more than it computes: the threads are not counted by processors. One more
  * delivers while results wait for room. */
-enum { PERFORMERS = 4, MS = 1000000, IDLE_MS = 1000, FIRST_MS = 1, LAST_MS = 10 };
+enum { PERFORMERS = 4, IDLE_MS = 1000, FIRST_MS = 1, LAST_MS = 10 };
 
 /* All of this but the futexes is moved under the latch only. */
 static struct {
@@ -50,7 +50,7 @@ void workers_retry(void)
 /* True where the time was over. */
 static bool sleep_on(const _Atomic uint32_t *word, uint32_t value, int ms)
 {
-	const struct timespec limit = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * MS};
+	const struct timespec limit = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
 
 	return raw_syscall6(SYS_futex, (long)word, FUTEX_WAIT_PRIVATE, value, (long)&limit, 0, 0) ==
 	       -ETIMEDOUT;
@@ -95,12 +95,14 @@ static void perform_one(void)
 	jobs_done(&pool.jobs, job);
 }
 
-/* Where no thread could be had for it the one there is does everything. */
-static void help_out(void)
+/* Where no thread could be had for it the one there is does everything: true where it did. */
+static bool help_out(void)
 {
 	add_threads();
-	if (pool.jobs.queued && pool.threads == 1)
-		perform_one();
+	if (!pool.jobs.queued || pool.threads > 1)
+		return false;
+	perform_one();
+	return true;
 }
 
 /* Until no result waits. A consumer that takes results and then looks at the fd is noticed at once;
@@ -112,13 +114,15 @@ static void deliver(void)
 	pool.delivering = true;
 	for (;;) {
 		uint32_t room = atomic_load(&pool.room);
+		bool helped = help_out();
 
-		help_out();
 		atomic_store(&workers_stuck, 1);
 		if (jobs_deliver(&pool.jobs))
 			ms = FIRST_MS;
 		if (!jobs_stuck(&pool.jobs))
 			break;
+		if (helped)
+			continue;
 		latch_unlock(&pool.latch);
 		sleep_on(&pool.room, room, ms);
 		latch_lock(&pool.latch);

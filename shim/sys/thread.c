@@ -44,8 +44,8 @@ int thread_start(void (*run)(void))
 {
 	pthread_attr_t attributes;
 	sigset_t all, before;
+	int err, saved = errno;
 	void *arg;
-	int err;
 
 	memcpy(&arg, &run, sizeof(arg));
 	sigfillset(&all);
@@ -54,5 +54,6 @@ int thread_start(void (*run)(void))
 	err = create(&attributes, arg);
 	pthread_attr_destroy(&attributes);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	errno = saved;
 	return err;
 }

@@ -7,6 +7,10 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -332,6 +336,88 @@ Test(submit_life, interrupted_submitters)
 	}
 	timer_delete(timer);
 	cr_assert(atomic_load(&handled_by) > 0);
+	close(fd);
+	submit_close(&ring);
+}
+
+/* From now on no thread of this process can make another. */
+static void refuse_threads(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAGAIN),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {sizeof(filter) / sizeof(filter[0]), filter};
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+		syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program))
+		_exit(9);
+}
+
+static int child_without_threads(int fd)
+{
+	struct submit_ring ring = submit_open(8);
+	struct asyncfd_op op = write_op(fd, 1);
+	refuse_threads();
+	for (int i = 0; i < 3; i++) {
+		if (submit_try(ring.fd, &op, 1) != -EAGAIN)
+			return 1;
+	}
+	return poll(&(struct pollfd){.fd = ring.fd, .events = POLLIN}, 1, 20) ||
+	       lseek(fd, 0, SEEK_END) != 0;
+}
+
+Test(submit_life, where_no_thread_can_be_had_nothing_is_accepted)
+{
+	int fd = submit_file();
+	pid_t pid = fork();
+	if (!pid)
+		_exit(child_without_threads(fd));
+	cr_assert_eq(wait_for(pid), 0);
+	close(fd);
+}
+
+/* One thread is there already: it does everything, and delivers besides. */
+static int child_with_one_thread(int fd)
+{
+	struct submit_ring ring = submit_open(2);
+	struct asyncfd_op op = write_op(fd, 1);
+	submit(&ring, &op, 1);
+	submit_take(&ring);
+	refuse_threads();
+	send_many(&ring, fd);
+	submit_wait_size(fd, OPS);
+	take_many(&ring);
+	return submit_threads() > 2;
+}
+
+Test(submit_life, one_thread_does_it_all)
+{
+	int fd = submit_file();
+	pid_t pid = fork();
+	if (!pid)
+		_exit(child_with_one_thread(fd));
+	cr_assert_eq(wait_for(pid), 0);
+	close(fd);
+}
+
+/* No handler of libc's runs in a child of a bare system call. */
+Test(submit_life, a_child_that_nobody_told_of)
+{
+	struct submit_ring ring = submit_open(8);
+	int fd = submit_file();
+	send_many(&ring, fd);
+	take_many(&ring);
+	for (int i = 0; i < 10; i++) {
+		pid_t pid = (pid_t)tk_raw_syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0, 0);
+		if (!pid)
+			_exit(child(fd));
+		cr_assert_eq(wait_for(pid), 0);
+	}
+	send_many(&ring, fd);
+	take_many(&ring);
 	close(fd);
 	submit_close(&ring);
 }

@@ -149,8 +149,8 @@ int main(int argc, char **argv)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	file_make();
-	if (argc > 1 && !strcmp(argv[1], "limit")) {
-		try_limit();
+	if (argc > 1) {
+		(!strcmp(argv[1], "limit") ? try_limit : try_alone)();
 		return 0;
 	}
 	try_waits();

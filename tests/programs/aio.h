@@ -48,5 +48,6 @@ void try_life(void);
 void try_errors(void);
 void try_crowds(void);
 void try_limit(void);
+void try_alone(void);
 
 #endif

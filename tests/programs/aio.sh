@@ -49,4 +49,6 @@ done
 # The bridges are there at all: the kernel sees a number of the library's in the place of the program's.
 equal 'no fd left, plain: none is needed' 'no fd left: 1 1, then 1 1 1' "$(plain "$tmp/aio" limit)"
 equal 'no fd left, shim: EAGAIN, nothing submitted' 'no fd left: -11 1, then 1 1 1' "$(shim "$tmp/aio" limit)"
+equal 'no thread, plain: none is needed' 'no thread: 1 2 1' "$(plain "$tmp/aio" alone)"
+equal 'no thread, shim: EAGAIN, what comes before is submitted' 'no thread: -11 1 1' "$(shim "$tmp/aio" alone)"
 exit $failed

@@ -4,13 +4,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -306,6 +311,32 @@ void try_crowds(void)
 	relayed();
 	many_eventfds();
 	printf("threads left: %d\n", wait_threads(1));
+}
+
+/* A sandbox that lets no thread be made; where none is needed nothing fails. */
+void try_alone(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {sizeof(filter) / sizeof(filter[0]), filter};
+	io_context_t context = context_new();
+	struct request requests[2];
+	struct iocb *blocks[2] = {&requests[0].block, &requests[1].block};
+	int efd = eventfd(0, EFD_NONBLOCK);
+
+	request_read(&requests[0], 3, -1);
+	request_read(&requests[1], 4, efd);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+		return;
+	printf("no thread: %d", io_submit(context, 1, &blocks[1]));
+	printf(" %d", io_submit(context, 2, blocks));
+	printf(" %d\n", requests[1].block.u.c.resfd == (unsigned)efd);
 }
 
 /* No number is left for anybody; where none is needed nothing fails. */

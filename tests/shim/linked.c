@@ -1,4 +1,5 @@
-/* A program that is linked with the library, as its users' are; C and C++. It says nothing where all is well. */
+/* A program that is linked with the library, as its users' are; C and C++. It says nothing where
+ * all is well. */
 #include <efdshim/asyncfd.h>
 #include <efdshim/eventfd.h>
 #include <efdshim/eventpoll.h>
@@ -31,7 +32,8 @@ static void signals(void)
 
 static void completions(void)
 {
-	static struct asyncfd_result places[4], result = {.cookie = 1, .obj = 2, .res = 3, .res2 = 4};
+	static struct asyncfd_result places[4],
+		result = {.cookie = 1, .obj = 2, .res = 3, .res2 = 4};
 	static struct asyncfd_uring ring;
 	struct efd_file *file;
 	struct pollfd ask;

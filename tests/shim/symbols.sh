@@ -3,8 +3,8 @@
 . "$(dirname "$0")/lib.sh"
 
 # The functions that are the library's own, not libc's.
-own='efdshim_version asyncfd asyncfd_add_results asyncfd_fget efd_fput eventfd_fget eventfd_signal
-eventpoll_create eventpoll_ctl eventpoll_wait'
+own='efdshim_version asyncfd asyncfd_add_results asyncfd_fget asyncfd_submit efd_fput eventfd_fget eventfd_signal
+eventpoll_create eventpoll_ctl eventpoll_wait io_getevents io_pgetevents io_submit'
 
 # What the library must not lean on, in any path: some of them may run in a signal handler.
 # vsnprintf is there for dprintf alone, which no signal handler may call
