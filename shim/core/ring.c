@@ -176,14 +176,6 @@ bool ring_readable(struct ring *ring)
 	return place_at(ring, load_iuser(ring)) != NULL;
 }
 
-bool ring_has_room(const struct ring *ring)
-{
-	struct word word = load_word(ring->head);
-
-	return is_sound(ring, word) &&
-	       place_after(ring, word.reserved % ring->size) != load_iuser(ring);
-}
-
 /* How many places from the reserved one on are free, up to n. The one before iuser stays so. A
  * place is the consumer's until the cookie is cleared; places that are pending have none either,
  * which a ring whose iuser is garbage must not be given twice. */
