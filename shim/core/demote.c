@@ -141,6 +141,8 @@ static void register_own(const struct handover *h)
 	classwatch_control(h->epfd, EPOLL_CTL_MOD, h->ref->fd, events, h->data);
 	if ((events & EPOLLET) && watch_fired(h->data)) /* meanwhile */
 		classwatch_control(h->epfd, EPOLL_CTL_MOD, h->ref->fd, 0, h->data);
+	if (is_signalled(h)) /* meanwhile, too: who marked it has found the anchor */
+		hand_over_signalled(h);
 }
 
 /* False where it cannot be. */

@@ -138,6 +138,26 @@ static int start_watch(struct change *change)
 	return err;
 }
 
+/* Who takes the first reference marks the object before he looks at its watches. */
+static int make_plain_watch(const struct change *change)
+{
+	int err = change_own_watch(change);
+
+	if (!err && slot_signalled(change->ref->object))
+		signalwatch_change_in(change->epfd, change->ref);
+	return err;
+}
+
+static int make_watch(const struct change *change)
+{
+	if (change->class > CLASS_IN)
+		return classwatch_set(
+			change->epfd, change->op, change->ref, &change->event, change->class);
+	if (slot_signalled(change->ref->object))
+		return signalwatch_set(change->epfd, change->op, change->ref, &change->event);
+	return make_plain_watch(change);
+}
+
 static struct outcome outcome_of(int err)
 {
 	return err ? outcome_err(err) : outcome_ok(0);
@@ -181,13 +201,7 @@ struct outcome epollset_ctl(
 	err = mirrored(&change) ? 0 : start_watch(&change);
 	if (err)
 		return outcome_err(err);
-	if (change.class <= CLASS_IN && slot_signalled(ref->object))
-		err = signalwatch_set(epfd, op, ref, &change.event);
-	else if (change.class <= CLASS_IN)
-		err = change_own_watch(&change);
-	else
-		err = classwatch_set(epfd, op, ref, &change.event, change.class);
-	return outcome_of(err);
+	return outcome_of(make_watch(&change));
 }
 
 /* Of a watch that was fast: on a FIFO of its own. */

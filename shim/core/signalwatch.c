@@ -154,7 +154,7 @@ static void change(int epfd, const struct fdref *ref, const struct epoll_event *
 		signalwatch_set(epfd, op, ref, event);
 }
 
-static void change_in_set(int epfd, const struct fdref *ref)
+void signalwatch_change_in(int epfd, const struct fdref *ref)
 {
 	uint64_t inode = atomic_load(&ref->object->inode);
 
@@ -179,6 +179,6 @@ void signalwatch_begin(const struct fdref *ref)
 		return;
 	for (uint32_t fd = 0; fd < fdtable_top(); fd++) {
 		if (fdtable_kind((int)fd) == FD_SET)
-			change_in_set((int)fd, ref);
+			signalwatch_change_in((int)fd, ref);
 	}
 }

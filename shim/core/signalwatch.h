@@ -24,4 +24,7 @@ uint32_t signalwatch_events(int epfd, const struct watch *watch, uint64_t cookie
  * become such ones. */
 void signalwatch_begin(const struct fdref *ref);
 
+/* The same of one set's watches. */
+void signalwatch_change_in(int epfd, const struct fdref *ref);
+
 #endif
