@@ -1,6 +1,7 @@
 #include "core/eventpoll.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stddef.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -82,7 +83,7 @@ static int get_memory(struct eventpoll *eventpoll)
 
 	if (is_error(page))
 		return ENOMEM;
-	eventpoll->over = (_Atomic int *)page;
+	eventpoll->shared = (struct eventpoll_shared *)page;
 	map = sparse_map(bytes_of_all(), -1);
 	if (is_error(map))
 		return ENOMEM;
@@ -113,11 +114,11 @@ static void free_all(struct eventpoll *eventpoll)
 {
 	if (atomic_load(&eventpoll->bell) >= 0)
 		internal_close(atomic_load(&eventpoll->bell));
-	if (eventpoll->over)
-		raw_syscall3(SYS_munmap, (long)eventpoll->over, PAGE, 0);
+	if (eventpoll->shared)
+		raw_syscall3(SYS_munmap, (long)eventpoll->shared, PAGE, 0);
 	if (eventpoll->places)
 		raw_syscall3(SYS_munmap, (long)eventpoll->places, (long)bytes_of_all(), 0);
-	eventpoll->over = NULL;
+	eventpoll->shared = NULL;
 	eventpoll->places = NULL;
 	atomic_store(&eventpoll->bell, -1);
 	atomic_store(&eventpoll->refs, 0);
@@ -127,11 +128,10 @@ static void clear(struct eventpoll *eventpoll, uint32_t maxfds)
 {
 	atomic_store(&eventpoll->bell, -1);
 	atomic_store(&eventpoll->count, 0);
-	atomic_store(&eventpoll->generation, 0);
 	atomic_store(&eventpoll->top, 0);
 	atomic_store(&eventpoll->cursor, 0);
 	atomic_store(&eventpoll->waits_by, 0);
-	eventpoll->over = NULL;
+	eventpoll->shared = NULL;
 	eventpoll->places = NULL;
 	eventpoll->maxfds = maxfds;
 	eventpoll->turn = 0;
@@ -156,12 +156,23 @@ static uintptr_t this_thread(void)
 	return (uintptr_t)&mine;
 }
 
-/* A handler that has interrupted a wait has its stack below; who is not below has left the wait by
- * a jump, and without a word. */
+/* Whether a handler runs on a stack of its own, and the frame is not there. */
+static bool is_elsewhere(uintptr_t frame)
+{
+	stack_t other;
+
+	return !raw_syscall3(SYS_sigaltstack, 0, (long)&other, 0) &&
+	       (other.ss_flags & SS_ONSTACK) && frame - (uintptr_t)other.ss_sp >= other.ss_size;
+}
+
+/* A handler that has interrupted a wait has its stack below, or elsewhere; who has not has left the
+ * wait by a jump, and without a word. */
 static bool was_left(const struct eventpoll *eventpoll, uintptr_t frame)
 {
-	return atomic_load(&eventpoll->thread) == this_thread() &&
-	       frame >= atomic_load(&eventpoll->frame);
+	uintptr_t before = atomic_load(&eventpoll->frame);
+
+	return atomic_load(&eventpoll->thread) == this_thread() && frame >= before &&
+	       !is_elsewhere(before);
 }
 
 /* The set may have been closed, and this be another one's, before it is held. */
@@ -292,7 +303,7 @@ static void end_wait(struct eventpoll *eventpoll, uint64_t key)
 	if (fd < 0 || (by & WAITS_CUT) || eventpoll_key(fd) == key ||
 		!atomic_compare_exchange_strong(&eventpoll->waits_by, &by, by | WAITS_CUT))
 		return;
-	atomic_fetch_add(eventpoll->over, 1);
+	atomic_fetch_add(&eventpoll->shared->over, 1);
 	eventpoll_ring(eventpoll);
 }
 
@@ -340,13 +351,20 @@ void eventpoll_bell_moved(int from, int to)
 	each(move_bell, from, to);
 }
 
-/* What a thread was about to free, or make, is lost. */
+/* What a thread was about to free, or make, is lost. A wait goes on where its handler forked. */
 static void forget_users(struct eventpoll *eventpoll, int unused, int unused_too)
 {
+	uint32_t open = atomic_load(&eventpoll->set) ? 1 : 0;
+
 	(void)unused;
 	(void)unused_too;
+	if (open && (atomic_load(&eventpoll->refs) & REFS_WAITER) &&
+		atomic_load(&eventpoll->thread) == this_thread()) {
+		atomic_store(&eventpoll->refs, (open + 1) | REFS_WAITER);
+		return;
+	}
 	atomic_store(&eventpoll->waits_by, 0);
-	atomic_store(&eventpoll->refs, atomic_load(&eventpoll->set) ? 1 : 0);
+	atomic_store(&eventpoll->refs, open);
 }
 
 void eventpoll_forked(void)

@@ -41,6 +41,16 @@ struct eventpoll_place {
 	uint32_t index;
 };
 
+/* Shared with forked relatives. */
+struct eventpoll_shared {
+	/* How many waits, in any of them, are still to hear that they are over. The bell may be
+	 * heard by another one. */
+	_Atomic int over;
+	/* The last generation that was given to a registration: what one of them has registered
+	 * the others' waits may get. */
+	_Atomic uint32_t generation;
+};
+
 struct eventpoll {
 	/* The set's number; 0 once no number of it is open, and while this is nobody's. Written by
 	 * who makes it, last of all; exchanged for 0 by who closes it. */
@@ -50,8 +60,6 @@ struct eventpoll {
 	_Atomic uint32_t refs;
 	/* Registrations that count, up to maxfds. */
 	_Atomic uint32_t count;
-	/* The last generation that was given to a registration. */
-	_Atomic uint32_t generation;
 	/* One above the highest number that was ever in. */
 	_Atomic uint32_t top;
 	/* Where to look next for a number that has left. A hint. */
@@ -60,9 +68,7 @@ struct eventpoll {
 	_Atomic int bell;
 	/* See WAITS_NUMBER; 0 where nobody waits. Written by the waiter; CUT by who closes. */
 	_Atomic uint64_t waits_by;
-	/* Shared with forked relatives: how many waits, in any of them, are still to hear that they
-	 * are over. The bell may be heard by another one. */
-	_Atomic int *over;
+	struct eventpoll_shared *shared;
 	/* The waiter's thread, and where its stack was: by them a wait that a handler has jumped
 	 * out of is told from one that goes on. Written by the waiter. */
 	_Atomic uintptr_t thread;

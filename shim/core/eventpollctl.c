@@ -36,6 +36,11 @@ int eventpollctl_refusal(int epfd)
 	return is_open(epfd) ? EINVAL : EBADF;
 }
 
+static uint32_t next_generation(const struct eventpoll *eventpoll)
+{
+	return atomic_fetch_add(&eventpoll->shared->generation, 1) + 1;
+}
+
 static uint32_t generation_of(uint64_t word)
 {
 	return (uint32_t)(word >> PLACE_GENERATION_SHIFT);
@@ -159,7 +164,7 @@ static int add(const struct change *change)
 		err = is_open(change->fd) ? try_add(change->epfd, change->fd) : EBADF;
 		return err ? err : ENOSPC;
 	}
-	generation = atomic_fetch_add(&eventpoll->generation, 1) + 1;
+	generation = next_generation(eventpoll);
 	err = change_set(change, EPOLL_CTL_ADD, generation);
 	if (!err && publish(change, generation) != counts) {
 		if (counts) /* it was found to have left meanwhile */
@@ -172,16 +177,18 @@ static int add(const struct change *change)
 	return err;
 }
 
+/* By a generation that no relative drops, whatever it has registered; what counts here stays, so
+ * that no event on its way is dropped. */
 static int modify(const struct change *change)
 {
 	_Atomic uint64_t *word = &change->place->word;
 	uint64_t seen;
 
-	do { /* by the generation that counts */
+	do {
 		int err;
 
 		seen = atomic_load(word);
-		err = change_set(change, EPOLL_CTL_MOD, generation_of(seen));
+		err = change_set(change, EPOLL_CTL_MOD, next_generation(change->eventpoll));
 		if (err)
 			return err;
 	} while (!atomic_compare_exchange_strong(word, &seen,
@@ -199,7 +206,7 @@ static int take_out(const struct change *change)
 
 	if (err)
 		return err;
-	next = atomic_fetch_add(&change->eventpoll->generation, 1) + 1;
+	next = next_generation(change->eventpoll);
 	do {
 		if (generation_of(seen) != first)
 			return 0;

@@ -41,7 +41,7 @@ static void leave(void *arg)
 	struct eventpoll *eventpoll = waiting->eventpoll;
 	uint64_t by = atomic_exchange(&eventpoll->waits_by, 0);
 
-	if ((by & WAITS_CUT) && atomic_fetch_sub(eventpoll->over, 1) <= 1)
+	if ((by & WAITS_CUT) && atomic_fetch_sub(&eventpoll->shared->over, 1) <= 1)
 		drain(eventpoll);
 	eventpoll_put_waiter(eventpoll);
 }
@@ -55,7 +55,7 @@ static bool is_cut(const struct waiting *waiting)
 static void hear_bell(struct waiting *waiting)
 {
 	struct timespec nap = {.tv_nsec = NAP_NS};
-	_Atomic int *over = waiting->eventpoll->over;
+	_Atomic int *over = &waiting->eventpoll->shared->over;
 
 	if (is_cut(waiting) || atomic_load(over) <= 0)
 		return;
