@@ -131,6 +131,7 @@ static void clear(struct eventpoll *eventpoll, uint32_t maxfds)
 	atomic_store(&eventpoll->top, 0);
 	atomic_store(&eventpoll->cursor, 0);
 	atomic_store(&eventpoll->waits_by, 0);
+	atomic_store(&eventpoll->probed, 0);
 	eventpoll->shared = NULL;
 	eventpoll->places = NULL;
 	eventpoll->maxfds = maxfds;
@@ -358,6 +359,7 @@ static void forget_users(struct eventpoll *eventpoll, int unused, int unused_too
 
 	(void)unused;
 	(void)unused_too;
+	atomic_store(&eventpoll->probed, 0);
 	if (open && (atomic_load(&eventpoll->refs) & REFS_WAITER) &&
 		atomic_load(&eventpoll->thread) == this_thread()) {
 		atomic_store(&eventpoll->refs, (open + 1) | REFS_WAITER);

@@ -30,6 +30,10 @@ enum { EVENTPOLL_FDS = FDTABLE_SIZE, EVENTPOLL_BATCH = 1024 };
 #define WAITS_CUT (1ull << 31) /* that number was closed */
 #define WAITS_SERIAL_SHIFT 32
 
+/* eventpoll.probed */
+#define PROBED_NUMBER 0xffffffffull
+#define PROBED_STEP (1ull << 32)
+
 /* One fd. */
 struct eventpoll_place {
 	/* Moved by compare-and-swap, by who has changed the registration, after that; read by the
@@ -64,6 +68,9 @@ struct eventpoll {
 	_Atomic uint32_t top;
 	/* Where to look next for a number that has left. A hint. */
 	_Atomic uint32_t cursor;
+	/* The number + 1 that is in the set for a moment, to see whether it has left, and above it
+	 * how often one was. Claimed by compare-and-swap. */
+	_Atomic uint64_t probed;
 	/* A kernel eventfd of the library's, in the set: it ends a wait whose number is closed. */
 	_Atomic int bell;
 	/* See WAITS_NUMBER; 0 where nobody waits. Written by the waiter; CUT by who closes. */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 
 #include "core/epollset.h"
 #include "core/eventpoll.h"
@@ -14,6 +15,9 @@
 #define ASKABLE                                                                                    \
 	((unsigned)(POLLIN | POLLPRI | POLLOUT | POLLERR | POLLHUP | POLLNVAL | POLLRDNORM |       \
 		    POLLRDBAND | POLLWRNORM | POLLWRBAND | POLLMSG | POLLRDHUP))
+
+/* How often it is looked whether another thread's probe is over. */
+enum { TURNS = 1000 };
 
 /* One call on its way. */
 struct change {
@@ -72,22 +76,65 @@ static int change_set(const struct change *change, int op, uint32_t generation)
 	return err;
 }
 
-/* What ADD would say, without leaving anything in the set. */
-static int try_add(int epfd, int fd)
+/* One number at a time. */
+static bool begin_probe(struct eventpoll *eventpoll, int fd)
+{
+	for (int turns = 0; turns < TURNS; turns++) {
+		uint64_t seen = atomic_load(&eventpoll->probed);
+
+		if (!(seen & PROBED_NUMBER) &&
+			atomic_compare_exchange_strong(
+				&eventpoll->probed, &seen, seen + PROBED_STEP + (uint32_t)fd + 1))
+			return true;
+		sched_yield();
+	}
+	return false;
+}
+
+/* What ADD would say, without leaving anything in the set; EAGAIN where that cannot be asked. */
+static int try_add(struct eventpoll *eventpoll, int epfd, int fd)
 {
 	struct epoll_event event = {.data.u64 = (uint64_t)EVENTPOLL_NOBODY << 32};
-	int err = -raw_epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &event);
+	int err;
 
+	if (!begin_probe(eventpoll, fd))
+		return EAGAIN;
+	err = -raw_epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &event);
 	if (!err)
 		raw_epoll_ctl(epfd, EPOLL_CTL_DEL, fd, &event);
+	atomic_fetch_and(&eventpoll->probed, ~PROBED_NUMBER);
 	return err;
 }
 
-static bool has_left(int epfd, int fd)
+static bool has_left(struct eventpoll *eventpoll, int epfd, int fd)
 {
-	int err = try_add(epfd, fd);
+	int err = try_add(eventpoll, epfd, fd);
 
-	return err != EEXIST && err != ENOMEM && err != ENOSPC;
+	return err != EEXIST && err != EAGAIN && err != ENOMEM && err != ENOSPC;
+}
+
+/* Another thread may have had the number in the set for a moment, and taken out what was added
+ * meanwhile: then it is added again. */
+static int add_surely(const struct change *change, uint32_t generation)
+{
+	_Atomic uint64_t *probed = &change->eventpoll->probed;
+	uint64_t number = (uint32_t)change->fd + 1;
+	bool added = false;
+	int err;
+
+	for (int turns = 0; turns < TURNS; turns++) {
+		uint64_t before = atomic_load(probed), after;
+
+		err = change_set(change, EPOLL_CTL_ADD, generation);
+		added = added || !err;
+		after = atomic_load(probed);
+		if ((err && err != EEXIST) || (before / PROBED_STEP == after / PROBED_STEP &&
+						      (before & PROBED_NUMBER) != number))
+			break;
+		if ((after & PROBED_NUMBER) == number)
+			sched_yield();
+	}
+	return added && err == EEXIST ? 0 : err;
 }
 
 static bool reserve(struct eventpoll *eventpoll)
@@ -117,7 +164,7 @@ static bool find_room(struct eventpoll *eventpoll, int epfd)
 		_Atomic uint64_t *word = &eventpoll->places[fd].word;
 		uint64_t seen = atomic_load(word);
 
-		if (!(seen & PLACE_COUNTED) || !has_left(epfd, (int)fd) ||
+		if (!(seen & PLACE_COUNTED) || !has_left(eventpoll, epfd, (int)fd) ||
 			!atomic_compare_exchange_strong(word, &seen, seen & ~PLACE_COUNTED))
 			continue;
 		give_back(eventpoll);
@@ -161,11 +208,11 @@ static int add(const struct change *change)
 	int err;
 
 	if (!counts && !reserve(eventpoll) && !find_room(eventpoll, change->epfd)) {
-		err = is_open(change->fd) ? try_add(change->epfd, change->fd) : EBADF;
-		return err ? err : ENOSPC;
+		err = is_open(change->fd) ? try_add(eventpoll, change->epfd, change->fd) : EBADF;
+		return err && err != EAGAIN ? err : ENOSPC;
 	}
 	generation = next_generation(eventpoll);
-	err = change_set(change, EPOLL_CTL_ADD, generation);
+	err = add_surely(change, generation);
 	if (!err && publish(change, generation) != counts) {
 		if (counts) /* it was found to have left meanwhile */
 			atomic_fetch_add(&eventpoll->count, 1);
