@@ -73,9 +73,9 @@ void efd_fput(struct efd_file *file);
  * counter stops at UINT64_MAX, one above what writes can reach. There poll, select and epoll show
  * POLLERR with POLLIN, whatever they were asked for; writes block, or fail with EAGAIN; and a read
  * returns UINT64_MAX and clears it, or of EFD_SEMAPHORE 1. Each call is an edge for EPOLLET, as a
- * write is. A watch in another process's epoll set that was made before the first eventfd_fget shows
- * no POLLERR, and POLLOUT there. errno is left alone on success. Returns what was added, less than `n` where the counter
- * stopped; or -1 with errno:
+ * write is. A watch in another process's epoll set that was made before the first eventfd_fget
+ * shows no POLLERR, and POLLOUT there. errno is left alone on success. Returns what was added, less
+ * than `n` where the counter stopped; or -1 with errno:
  *
  * - EINVAL: n < 0; or `file` is no eventfd's */
 int eventfd_signal(struct efd_file *file, int n);
