@@ -41,7 +41,10 @@ struct asyncfd_uring {
  * its head is not to be changed by hand while producers may store. A ring may be unmapped at any
  * time, but not by a handler that may have interrupted a producer. close() waits for nobody: a
  * producer that is at work, as one of asyncfd_submit()'s threads may be, may still store to the
- * ring afterwards. Where its memory is to be freed set another ring before.
+ * ring afterwards. Where its memory is to be freed set another ring before. A process that ends
+ * while one of its threads stores to a ring that others have, too, may leave a place there that is
+ * never filled: what is stored behind it is not seen. Who has children that may be killed, and
+ * finds nothing in a ring that is full, sets another one.
  *
  * The fd shows POLLIN while ikernel != iuser, and POLLERR while the ring cannot be read; each
  * result is an edge for EPOLLET. poll, select and epoll take it as they take any fd; it cannot be
