@@ -32,9 +32,12 @@ static inline bool counterfd_fast_object(uint64_t entry, uint32_t made)
 	       !(detours_now() & ~made) && !fdtable_doubtful();
 }
 
+/* By numbers, as there may be no slots yet. */
 static inline struct slot *counterfd_fast_slot(uint64_t entry)
 {
-	return slotpool_slots + (entry & ENTRY_SLOT_FIELD) - 1;
+	uintptr_t index = (uintptr_t)(entry & ENTRY_SLOT_FIELD) - 1;
+
+	return (struct slot *)((uintptr_t)slotpool_slots + index * sizeof(struct slot));
 }
 
 static inline uint64_t counterfd_fast_guard(uint64_t entry)
