@@ -37,7 +37,14 @@ struct asyncfd_uring {
  * With `ufd` -1, makes an fd for the ring: close-on-exec is off, fcntl() sets it. Else the ring
  * takes the place of the one that the asyncfd `ufd` has: results that were stored stay in the old
  * one, all others go to the new one, and on return the library uses the old one no more. (It waits
- * for producers that are at work: not to be called in a signal handler.) A ring is one fd's.
+ * for producers that are at work: not to be called in a signal handler.) A ring is one fd's, and
+ * its head is not to be changed by hand while producers may store. A ring may be unmapped at any
+ * time, but not by a handler that may have interrupted a producer. close() waits for nobody: a
+ * producer that is at work, as one of asyncfd_submit()'s threads may be, may still store to the
+ * ring afterwards. Where its memory is to be freed set another ring before. A process that ends
+ * while one of its threads stores to a ring that others have, too, may leave a place there that is
+ * never filled: what is stored behind it is not seen. Who has children that may be killed, and
+ * finds nothing in a ring that is full, sets another one.
  *
  * The fd shows POLLIN while ikernel != iuser, and POLLERR while the ring cannot be read; each
  * result is an edge for EPOLLET. poll, select and epoll take it as they take any fd; it cannot be
@@ -131,10 +138,11 @@ struct asyncfd_op {
  * Has operations done by threads of the library: a few, which come with the first operation and go
  * when there are none for a while. They may be done in any order, and several at once. The result
  * of each goes to the ring of `asfd`: the operation's cookie and obj, res what the system call
- * returned (bytes, an fd, 0) or -errno, res2 0. Where the ring is full results wait until the
- * consumer has made room; none is dropped while an fd of the asyncfd is left. Operations under way
- * are not a forked child's. Returns how many were accepted, less than `n` where too many are under
- * way or wait for room in the ring; or -1 with errno:
+ * returned (bytes, an fd, 0) or -errno, res2 0. Where the ring is full, or cannot be stored to,
+ * results wait until the consumer has made room, or set another one; none is dropped while an fd of
+ * the asyncfd is left. Operations under way are not a forked child's. Returns how many were
+ * accepted, less than `n` where too many are under way or wait for room in the ring; or -1 with
+ * errno:
  *
  * - EAGAIN: not even one was accepted, for that reason; or no thread can be started
  * - EBADF: `asfd` is not open

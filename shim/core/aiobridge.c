@@ -17,7 +17,7 @@
 #include "sys/raw.h"
 #include "sys/thread.h"
 
-enum { BRIDGES = 256, EVENTS = 16, BELL = BRIDGES, KERNEL_SIGSET = 8, IDLE_MS = 1000 };
+enum { BRIDGES = 4096, EVENTS = 16, BELL = BRIDGES, KERNEL_SIGSET = 8, IDLE_MS = 1000 };
 
 /* All of this is moved under the latch only. */
 struct bridge {

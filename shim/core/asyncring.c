@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <sys/auxv.h>
 
 #include "core/config.h"
 #include "core/fastwatch.h"
@@ -71,8 +72,13 @@ static void replace(const struct fdref *ref, struct ring_entry *entry, struct as
 	atomic_store(&entry->forks, atomic_load(&ringtable_forks));
 	ringtable_list(ref->slot, entry);
 	note_process(ref->object);
-	if (atomic_load(&entry->head) == head) /* producers may be at it */
-		return;
+	if (atomic_load(&entry->head) == head) {
+		if (entry->size == head->size) /* producers may be at it */
+			return;
+		atomic_store(&entry->head, NULL);
+		ringtable_drain(entry);
+	}
+	entry->size = head->size;
 	ring_start(head);
 	atomic_store(&entry->head, head);
 	ringtable_drain(entry);
@@ -208,22 +214,71 @@ void asyncring_adopted(const struct fdref *ref)
 		atomic_fetch_or(&ref->object->flags, SLOT_DIFFERS);
 }
 
+/* As a producer names it. */
+static struct fdref ref_of(uint32_t index, const struct ring_entry *entry)
+{
+	struct fdref ref = {
+		.fd = atomic_load(&entry->fd),
+		.object = slotpool_slots + index,
+		.slot = index,
+		.generation = atomic_load(&entry->generation),
+	};
+
+	ref.entry = fdtable_object_entry(index, ref.generation);
+	return ref;
+}
+
 void asyncring_lower(void)
 {
 	uint32_t next;
 
 	for (uint32_t i = atomic_load(&ringtable_listed); i; i = next) {
 		const struct ring_entry *entry = ringtable_entry(i);
-		struct fdref ref = {
-			.fd = atomic_load(&entry->fd),
-			.object = slotpool_slots + i,
-			.slot = i,
-			.generation = atomic_load(&entry->generation),
-		};
+		struct fdref ref = ref_of(i, entry);
 
 		next = atomic_load(&entry->next);
-		ref.entry = fdtable_object_entry(i, ref.generation);
 		if (slot_lives_as(ref.object, ref.generation) && slot_is_ring(ref.object))
 			mirror_eagerly(&ref);
+	}
+}
+
+/* What the kernel refuses. */
+static bool is_bad_range(uintptr_t at, size_t n, size_t page)
+{
+	return !n || at % page || n > UINTPTR_MAX - page || at > UINTPTR_MAX - page - n;
+}
+
+static void take_away(uint32_t index, struct ring_entry *entry, uintptr_t at, size_t n)
+{
+	struct fdref ref;
+
+	ringtable_lock();
+	if (ringtable_lies_in(entry, at, n)) {
+		atomic_store(&entry->head, NULL);
+		ringtable_drain(entry);
+	}
+	ref = ref_of(index, entry);
+	ringtable_unlock();
+	if (!object_hold_living(&ref))
+		return;
+	if (slot_is_ring(ref.object))
+		tell(&ref, 0, EPOLLERR);
+	object_release(&ref);
+}
+
+void asyncring_unmapping_slow(const void *at, size_t n)
+{
+	size_t page = getauxval(AT_PAGESZ);
+	uint32_t next;
+
+	if (is_bad_range((uintptr_t)at, n, page))
+		return;
+	n = (n + page - 1) / page * page;
+	for (uint32_t i = atomic_load(&ringtable_listed); i; i = next) {
+		struct ring_entry *entry = ringtable_entry(i);
+
+		next = atomic_load(&entry->next);
+		if (ringtable_lies_in(entry, (uintptr_t)at, n))
+			take_away(i, entry, (uintptr_t)at, n);
 	}
 }

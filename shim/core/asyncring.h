@@ -2,11 +2,14 @@
 #ifndef EFDSHIM_CORE_ASYNCRING_H
 #define EFDSHIM_CORE_ASYNCRING_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "core/fdtable.h"
 #include "core/outcome.h"
+#include "core/ringtable.h"
 #include "core/slot.h"
 #include "efdshim/asyncfd.h"
 
@@ -34,5 +37,14 @@ void asyncring_adopted(const struct fdref *ref);
 /* The kernel is about to be asked for a set itself: takes down the levels of rings that have been
  * emptied. */
 void asyncring_lower(void);
+
+/* The program is about to unmap this range: rings of which any part lies there are none any more,
+ * nobody is at one on return, and their watchers have been told. */
+void asyncring_unmapping_slow(const void *at, size_t n);
+static inline void asyncring_unmapping(const void *at, size_t n)
+{
+	if (atomic_load_explicit(&ringtable_listed, memory_order_relaxed))
+		asyncring_unmapping_slow(at, n);
+}
 
 #endif

@@ -1,5 +1,6 @@
 #include "core/jobs.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -108,13 +109,23 @@ static void keep(struct jobs *jobs, struct job_owner *owner, struct job *job)
 	append(jobs, &owner->stuck, job);
 }
 
-/* What nobody can ever get, as no fd is left or the ring is none, is dropped. */
+/* How many are gone. What nobody can ever get, as no fd is left, is dropped; where the ring is none
+ * another one may be set. */
+static int add(const struct job_owner *owner, const struct asyncfd_result *results, int n)
+{
+	int stored = asyncring_add(&owner->ref, results, n);
+
+	if (stored >= 0)
+		return stored;
+	return stored == -EFAULT ? 0 : n;
+}
+
 void jobs_done(struct jobs *jobs, struct job *job)
 {
 	struct job_owner *owner = &jobs->owners[job->owner];
 	struct asyncfd_result result = result_of(job);
 
-	if (owner->stuck.first || !asyncring_add(&owner->ref, &result, 1))
+	if (owner->stuck.first || !add(owner, &result, 1))
 		keep(jobs, owner, job);
 	else
 		release(jobs, job);
@@ -129,9 +140,7 @@ static int deliver_some(struct jobs *jobs, struct job_owner *owner, int *tried)
 
 	for (*tried = 0; next && *tried < BATCH; next = jobs->all[next - 1].next)
 		results[(*tried)++] = result_of(&jobs->all[next - 1]);
-	gone = asyncring_add(&owner->ref, results, *tried);
-	if (gone < 0)
-		gone = *tried;
+	gone = add(owner, results, *tried);
 	for (int i = 0; i < gone; i++)
 		release(jobs, take_first(jobs, &owner->stuck));
 	return gone;

@@ -2,9 +2,8 @@
 
 #include <limits.h>
 #include <linux/futex.h>
-#include <stdbool.h>
-#include <sys/auxv.h>
 
+#include "core/latch.h"
 #include "core/local.h"
 #include "core/mapping.h"
 #include "core/ring.h"
@@ -19,23 +18,17 @@ _Atomic uint32_t ringtable_listed;
 
 _Atomic uint32_t ringtable_forks;
 
-/* 0: free, 1: taken, 2: taken, and somebody waits. For whoever sets rings. */
-static _Atomic uint32_t lock;
+/* For whoever sets rings, or unmaps one: a handler of a signal may unmap another. */
+static struct latch latch;
 
 void ringtable_lock(void)
 {
-	uint32_t free = 0;
-
-	if (atomic_compare_exchange_strong(&lock, &free, 1))
-		return;
-	while (atomic_exchange(&lock, 2))
-		raw_futex(&lock, FUTEX_WAIT_PRIVATE, 2);
+	latch_lock(&latch);
 }
 
 void ringtable_unlock(void)
 {
-	if (atomic_exchange(&lock, 0) == 2)
-		raw_futex(&lock, FUTEX_WAKE_PRIVATE, 1);
+	latch_unlock(&latch);
 }
 
 int ringtable_open(void)
@@ -148,31 +141,13 @@ static bool lies_in(struct asyncfd_uring *head, uintptr_t at, size_t n)
 	       overlaps(at, n, (uintptr_t)ring.places, ring.size * sizeof(struct asyncfd_result));
 }
 
-/* What the kernel refuses. */
-static bool is_bad_range(uintptr_t at, size_t n, size_t page)
+bool ringtable_lies_in(struct ring_entry *entry, uintptr_t at, size_t n)
 {
-	return !n || at % page || n > UINTPTR_MAX - page || at > UINTPTR_MAX - page - n;
-}
+	uint32_t turn = ringtable_enter(entry);
+	bool lies = lies_in(atomic_load(&entry->head), at, n);
 
-void ringtable_unmapping_slow(const void *at, size_t n)
-{
-	size_t page = getauxval(AT_PAGESZ);
-	uint32_t next;
-
-	if (is_bad_range((uintptr_t)at, n, page))
-		return;
-	n = (n + page - 1) / page * page;
-	ringtable_lock();
-	for (uint32_t i = atomic_load(&ringtable_listed); i; i = next) {
-		struct ring_entry *entry = ringtable_entry(i);
-
-		next = atomic_load(&entry->next);
-		if (!lies_in(atomic_load(&entry->head), (uintptr_t)at, n))
-			continue;
-		atomic_store(&entry->head, NULL);
-		ringtable_drain(entry);
-	}
-	ringtable_unlock();
+	ringtable_leave(entry, turn);
+	return lies;
 }
 
 /* Of a ring that is the child's own: whoever was at it is the parent's thread. */
@@ -192,7 +167,7 @@ void ringtable_forked(void)
 	uint32_t next;
 
 	atomic_fetch_add(&ringtable_forks, 1);
-	atomic_store(&lock, 0);
+	atomic_store(&latch.word, 0);
 	for (uint32_t i = atomic_load(&ringtable_listed); i; i = next) {
 		struct ring_entry *entry = ringtable_entry(i);
 

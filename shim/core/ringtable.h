@@ -3,6 +3,7 @@
 #define EFDSHIM_CORE_RINGTABLE_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,8 @@ struct ring_entry {
 	/* The next slot that ever had a ring; 0: the last one. Constant once it is in the list. */
 	_Atomic uint32_t next;
 	_Atomic uint32_t listed;
+	/* The ring's size when it was set. Written by whoever has the lock. */
+	uint32_t size;
 	_Atomic(struct asyncfd_uring *) head;
 } __attribute__((aligned(64)));
 
@@ -60,14 +63,8 @@ void ringtable_drain(struct ring_entry *entry);
 /* The slot has, or had, a ring; with the lock. */
 void ringtable_list(uint32_t slot, struct ring_entry *entry);
 
-/* The program is about to unmap this range: rings of which any part lies there are none any more,
- * and nobody is at one on return. */
-void ringtable_unmapping_slow(const void *at, size_t n);
-static inline void ringtable_unmapping(const void *at, size_t n)
-{
-	if (atomic_load_explicit(&ringtable_listed, memory_order_relaxed))
-		ringtable_unmapping_slow(at, n);
-}
+/* Whether any part of the ring lies in the range. Waits for nobody: any handler may ask. */
+bool ringtable_lies_in(struct ring_entry *entry, uintptr_t at, size_t n);
 
 /* In a forked child. */
 void ringtable_forked(void);

@@ -7,7 +7,7 @@
 
 #include "interpose/interpose.h"
 
-#include "core/ringtable.h"
+#include "core/asyncring.h"
 #include "core/usermem.h"
 
 /* Pages that can be loaded and stored afterwards leave nothing to verify. */
@@ -29,7 +29,7 @@ int munmap(void *at, size_t n)
 {
 	int ret;
 
-	ringtable_unmapping(at, n);
+	asyncring_unmapping(at, n);
 	ret = real()->munmap(at, n);
 	usermem_forget();
 	return ret;

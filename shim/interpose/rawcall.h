@@ -37,7 +37,7 @@ rawcall_handler rawcall_readlink, rawcall_readlinkat;
 rawcall_handler rawcall_make, rawcall_maybe_make, rawcall_make_pair, rawcall_io_uring_setup;
 rawcall_handler rawcall_recvmsg, rawcall_recvmmsg, rawcall_sendmsg, rawcall_sendmmsg;
 rawcall_handler rawcall_pidfd_getfd;
-rawcall_handler rawcall_mapping, rawcall_mmap;
+rawcall_handler rawcall_mapping, rawcall_mmap, rawcall_munmap;
 rawcall_handler rawcall_exec, rawcall_fork, rawcall_exit_group;
 
 /* aio.c */

@@ -8,6 +8,7 @@
 
 #include "core/adopt.h"
 #include "core/aiobridge.h"
+#include "core/asyncring.h"
 #include "core/behind.h"
 #include "core/demote.h"
 #include "core/epollset.h"
@@ -183,6 +184,12 @@ long rawcall_mapping(const struct rawcall *call)
 
 	usermem_forget();
 	return ret;
+}
+
+long rawcall_munmap(const struct rawcall *call)
+{
+	asyncring_unmapping((const void *)call->a[0], (size_t)call->a[1]);
+	return rawcall_mapping(call);
 }
 
 long rawcall_mmap(const struct rawcall *call)

@@ -131,7 +131,7 @@ static const struct entry entries[] = {
 	[SYS_recvmmsg] = {rawcall_recvmmsg, 0},
 
 	[SYS_mmap] = {rawcall_mmap, 0},
-	[SYS_munmap] = {rawcall_mapping, 0},
+	[SYS_munmap] = {rawcall_munmap, 0},
 	[SYS_mprotect] = {rawcall_mapping, 0},
 	[SYS_pkey_mprotect] = {rawcall_mapping, 0},
 	[SYS_mremap] = {rawcall_mapping, 0},

@@ -170,36 +170,44 @@ Test(asyncfd_life, a_child_wakes_its_parent)
 	}
 }
 
+/* The ring is never full for long: it is mostly at work in it. */
 static int adds_and_is_killed(void *arg)
 {
 	struct ring *r = arg;
-	for (;;)
+	struct asyncfd_result got;
+	for (;;) {
 		ring_put(r->file, &one, 1);
+		while (asyncfd_take_result(r->head, &got))
+			;
+	}
 	return 0;
 }
 
-/* A producer that dies in the midst of it: the others go on. */
+/* A producer that dies in the midst of it may leave a place that is never published; with another
+ * ring the others go on. */
 Test(asyncfd_life, a_child_that_is_killed_while_it_produces)
 {
-	for (int round = 0; round < 30; round++) {
-		struct ring r = ring_open(64, 0);
-		struct asyncfd_result got;
+	int stuck = 0;
+	for (int round = 0; round < 60; round++) {
+		struct ring r = ring_open(64, 0), next = ring_new(64, 0);
 		pid_t pid = child_start(adds_and_is_killed, &r);
-		int taken = 0;
-		for (int64_t end = tk_now_ms() + 10000; taken < 100 + round * 37;) {
-			taken += asyncfd_take_result(r.head, &got);
+		for (int64_t end = tk_now_ms() + 10000;
+			__atomic_load_n(&r.head->reserved, 0) < 300u;)
 			cr_assert(tk_now_ms() < end);
-		}
 		cr_assert_eq(kill(pid, SIGKILL), 0);
 		cr_assert_eq(child_reap(pid), -SIGKILL);
-		while (asyncfd_take_result(r.head, &got))
-			if (got.cookie != 1)
-				cr_assert_fail("cookie %ju", (uintmax_t)got.cookie);
-		ring_add(&r, 20);
+		cr_assert_eq(ring_put(r.file, &one, 1), 1);
+		stuck += r.head->ikernel != (r.head->reserved & 63);
+		cr_assert_eq(ring_try(r.fd, next.head), r.fd);
+		next.fd = r.fd;
+		next.file = r.file;
+		ring_add(&next, 20);
 		cr_assert_eq(poll_now(r.fd, POLLIN), POLLIN);
-		ring_expect(&r, 20);
-		ring_close(&r);
+		ring_expect(&next, 20);
+		ring_free(&r);
+		ring_close(&next);
 	}
+	cr_log_info("%d of 60 rings were left with a gap", stuck);
 }
 
 static int sets_its_own(void *arg)

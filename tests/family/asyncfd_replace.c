@@ -113,6 +113,28 @@ Test(asyncfd_replace, by_itself)
 	ring_close(&r);
 }
 
+/* The same head, which the program has given another array. */
+Test(asyncfd_replace, by_itself_of_another_size)
+{
+	struct ring a = ring_open(4, 0), b = ring_new(7, 0);
+	for (int i = 0; i < 20; i++) {
+		struct ring *next = i % 2 ? &a : &b;
+		for (int k = 0; k <= i; k++) {
+			ring_add(&a, 1);
+			ring_expect(&a, 1);
+		}
+		a.head->iuser = a.head->ikernel = 0;
+		a.head->ptr = (uintptr_t)next->array;
+		a.head->size = i % 2 ? 4 : 7;
+		cr_assert_eq(ring_try(a.fd, a.head), a.fd);
+		ring_add(&a, i % 2 ? 3 : 6);
+		cr_assert_eq(ring_offer(&a, 1), 0);
+		ring_expect(&a, i % 2 ? 3 : 6);
+	}
+	ring_free(&b);
+	ring_close(&a);
+}
+
 Test(asyncfd_replace, to_and_fro)
 {
 	struct ring a = ring_open(4, 0), b = ring_new(4, 0);

@@ -138,3 +138,84 @@ Test(asyncfd_unmapping, both_are_unmapped)
 {
 	unmapped_under_load(true, true);
 }
+
+/* Who sleeps is woken, and a set has it for as long as it is so. */
+Test(asyncfd_unmapping, watchers_are_told)
+{
+	struct ring r = ring_open(4, 0), next = ring_new(4, 0);
+	struct pollfd p = {r.fd, POLLIN, 0};
+	struct waited wait = {.set = set_watching(r.fd, EPOLLIN, 1)};
+	int set = set_watching(r.fd, EPOLLIN, 2);
+	struct waiter polls, waits;
+	waiter_start(&polls, call_poll, &p);
+	waiter_start(&waits, call_epoll_wait, &wait);
+	cr_assert_eq(munmap(r.array, 4 * sizeof(*r.array)), 0);
+	cr_assert_eq(waiter_result(&polls), 1);
+	cr_assert_eq(p.revents, POLLERR);
+	cr_assert_eq(waiter_result(&waits), 1);
+	cr_assert_eq(wait.events[0].events, EPOLLERR);
+	cr_assert_eq(set_event(set), EPOLLERR);
+	cr_assert_eq(set_event(set), EPOLLERR);
+	cr_assert_eq(ring_try(r.fd, next.head), r.fd);
+	cr_assert_eq(set_event(set), 0);
+	cr_assert_eq(set_event(wait.set), 0);
+	next.fd = r.fd;
+	next.file = r.file;
+	ring_add(&next, 1);
+	cr_assert_eq(set_event(set), EPOLLIN);
+	close(set);
+	close(wait.set);
+	munmap(r.head, sizeof(*r.head));
+	ring_close(&next);
+}
+
+static atomic_long handled;
+
+static void map_and_unmap(void)
+{
+	size_t page = (size_t)getpagesize();
+	void *at = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (at == MAP_FAILED || munmap(at, page))
+		abort();
+}
+
+static void handle(int signal)
+{
+	(void)signal;
+	map_and_unmap();
+	atomic_fetch_add(&handled, 1);
+}
+
+static void *signal_them(void *arg)
+{
+	struct crowd *c = arg;
+	while (!atomic_load(&c->over)) {
+		long before = atomic_load(&handled);
+		if (pthread_kill(c->thread[0], SIGUSR1))
+			abort();
+		while (atomic_load(&handled) == before && !atomic_load(&c->over))
+			sched_yield();
+	}
+	return NULL;
+}
+
+/* What a handler unmaps is no ring: it waits for nobody, whatever it has interrupted. */
+Test(asyncfd_unmapping, a_handler_unmaps_something_else, .timeout = 60)
+{
+	struct ring r = ring_open(4, 0), next = ring_new(4, 0);
+	struct crowd c = {.thread[0] = pthread_self()};
+	pthread_t other;
+	signal(SIGUSR1, handle);
+	cr_assert_eq(pthread_create(&other, NULL, signal_them, &c), 0);
+	while (atomic_load(&handled) < 20 * ROUNDS) {
+		map_and_unmap();
+		cr_assert_eq(ring_try(r.fd, next.head), r.fd);
+		cr_assert_eq(ring_try(r.fd, r.head), r.fd);
+		if (asyncfd_add_results(r.file, &(struct asyncfd_result){.cookie = 1}, 1) == 1)
+			drain(&r);
+	}
+	atomic_store(&c.over, true);
+	cr_assert_eq(pthread_join(other, NULL), 0);
+	ring_free(&next);
+	ring_close(&r);
+}

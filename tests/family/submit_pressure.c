@@ -232,20 +232,34 @@ Test(submit_pressure, a_closed_asyncfd_drops_results_only)
 	close(fd);
 }
 
-/* A ring whose head is no good gets nothing; one that is good again gets what comes then. */
-Test(submit_pressure, a_broken_ring_drops_results_only)
+/* A ring whose head is no good gets nothing; one that is good again gets what has waited. */
+Test(submit_pressure, a_broken_ring_keeps_results_waiting)
 {
 	struct submit_ring ring = submit_open(8);
-	int fd = submit_file(), threads = submit_threads();
+	int fd = submit_file();
 	ring.head->ikernel = 1000;
 	send_many(&ring, fd, 1, OPS);
 	submit_wait_size(fd, OPS);
-	submit_wait_threads(threads);
 	ring.head->ikernel = 0;
-	send_many(&ring, fd, 7, 1);
-	cr_assert_eq(submit_take(&ring).cookie, 7);
+	cr_assert_eq(take_all(&ring, OPS), 0);
 	close(fd);
 	submit_close(&ring);
+}
+
+/* The ring is unmapped under them; another one gets them. */
+Test(submit_pressure, an_unmapped_ring_keeps_results_waiting)
+{
+	struct submit_ring ring = submit_open(8), other = submit_open(OPS + 1);
+	int fd = submit_file();
+	cr_assert_eq(munmap(ring.head, ring.bytes), 0);
+	send_many(&ring, fd, 1, OPS);
+	submit_wait_size(fd, OPS);
+	cr_assert_eq(close(other.fd), 0);
+	other.fd = asyncfd(ring.fd, other.head);
+	cr_assert_eq(other.fd, ring.fd);
+	cr_assert_eq(take_all(&other, OPS), 0);
+	close(fd);
+	submit_close(&other);
 }
 
 /* A larger ring is set while results wait for the small one. */

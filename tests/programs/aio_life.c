@@ -196,7 +196,7 @@ void try_life(void)
 	printf("threads left: %d\n", wait_threads(1));
 }
 
-enum { THREADS = 4, ROUNDS = 2000, MANY = 200, REUSED = 8 };
+enum { THREADS = 4, ROUNDS = 2000, MANY = 300, REUSED = 8 };
 
 static int shared_efd;
 
@@ -293,7 +293,7 @@ static void many_eventfds(void)
 
 	for (int i = 0; i < MANY; i++) {
 		fds[i] = eventfd(0, 0);
-		request_read(&requests[i], (unsigned)i, fds[i]);
+		request_read(&requests[i], (unsigned)i % BLOCKS, fds[i]);
 	}
 	submit_requests(context, requests, MANY);
 	for (int i = 0; i < MANY; i++)
