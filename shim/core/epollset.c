@@ -32,8 +32,9 @@
 #define EXCLUSIVE_BITS                                                                             \
 	(EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE)
 
-/* How often a wait whose time is over looks again because all it got was to be dropped. */
-enum { LATE_LOOKS = 100, MOVED_LOOKS = 1000 };
+/* How often a wait whose time is over looks again because all it got was to be dropped; and because
+ * a watch is being demoted: yielding first, then in pauses. */
+enum { LATE_LOOKS = 100, YIELDS = 1000, MOVED_LOOKS = 1300, PAUSE_NS = 100000 };
 
 /* One epoll_ctl on its way. */
 struct change {
@@ -397,7 +398,10 @@ static bool look_again(struct front *front, uint64_t moves, struct epoll_call *c
 {
 	if (!front || front_unmoved(front, moves) || ++*looks > MOVED_LOOKS)
 		return false;
-	if (*looks > 1)
+	if (*looks > YIELDS) /* whoever moves it has lost its processor */
+		raw_syscall6(
+			SYS_ppoll, 0, 0, (long)&(struct timespec){.tv_nsec = PAUSE_NS}, 0, 0, 0);
+	else if (*looks > 1)
 		sched_yield();
 	call->left = (struct timespec){0, 0};
 	call->timeout = &call->left;
