@@ -27,12 +27,12 @@ uint32_t asyncring_state(const struct slot *slot)
 
 	if (!entry || atomic_load(&entry->generation) != generation)
 		return events;
-	turn = ringtable_enter(entry);
+	turn = ringtable_enter(entry, RING_LOOKER);
 	if (!ring_look(ringtable_ring(entry, generation), &ring) && ring_readable(&ring)) {
 		events = ring_holds(&ring) ? EPOLLIN : 0;
 		room = ring_has_room(&ring);
 	}
-	ringtable_leave(entry, turn);
+	ringtable_leave(entry, RING_LOOKER, turn);
 	if (room)
 		workers_room();
 	return events;
@@ -167,10 +167,10 @@ static int store(const struct fdref *ref, const struct asyncfd_result *results, 
 
 	if (!entry)
 		return stored;
-	turn = ringtable_enter(entry);
+	turn = ringtable_enter(entry, RING_PRODUCER);
 	if (!ring_look(ringtable_ring(entry, ref->generation), &ring))
 		stored = ring_add(&ring, results, (uint32_t)n);
-	ringtable_leave(entry, turn);
+	ringtable_leave(entry, RING_PRODUCER, turn);
 	return stored;
 }
 

@@ -58,6 +58,8 @@ static uint64_t turn(const struct ring *ring)
 {
 	const uint64_t numbers = 1ull << 32;
 
+	if (!(ring->size & (ring->size - 1)))
+		return numbers;
 	return numbers - numbers % ring->size;
 }
 
@@ -66,10 +68,18 @@ static uint32_t place_after(const struct ring *ring, uint32_t place)
 	return place + 1 == ring->size ? 0 : place + 1;
 }
 
+/* Mostly without a division. */
+static uint32_t place_of(const struct ring *ring, uint32_t reserved)
+{
+	if (!(ring->size & (ring->size - 1)))
+		return reserved & (ring->size - 1);
+	return reserved % ring->size;
+}
+
 /* Places that have been reserved and are not published. */
 static uint32_t pending(const struct ring *ring, struct word word)
 {
-	uint32_t end = word.reserved % ring->size;
+	uint32_t end = place_of(ring, word.reserved);
 
 	return end >= word.ikernel ? end - word.ikernel : end + (ring->size - word.ikernel);
 }
@@ -168,7 +178,7 @@ bool ring_has_room(const struct ring *ring)
 	struct word word = load_word(ring->head);
 
 	return is_sound(ring, word) &&
-	       place_after(ring, word.reserved % ring->size) != load_iuser(ring);
+	       place_after(ring, place_of(ring, word.reserved)) != load_iuser(ring);
 }
 
 bool ring_readable(struct ring *ring)
@@ -181,7 +191,7 @@ bool ring_readable(struct ring *ring)
  * which a ring whose iuser is garbage must not be given twice. */
 static int count_free(struct ring *ring, struct word word, uint32_t n)
 {
-	uint32_t place = word.reserved % ring->size, iuser = load_iuser(ring);
+	uint32_t place = place_of(ring, word.reserved), iuser = load_iuser(ring);
 	uint32_t room = ring->size - 1 - pending(ring, word), free = 0;
 
 	for (; free < n && free < room; free++) {
@@ -218,7 +228,7 @@ int ring_reserve(struct ring *ring, uint32_t n, uint32_t *first)
 		after = (struct word){word.ikernel, (uint32_t)end};
 		/* also where no place was free: others may have taken those that were looked at */
 	} while (!swap_word(ring->head, &word, after));
-	*first = word.reserved % ring->size;
+	*first = place_of(ring, word.reserved);
 	return count;
 }
 

@@ -56,9 +56,9 @@ struct ring_entry *ringtable_entry(uint32_t slot)
 }
 
 /* A forked child has forgotten those that were there. */
-void ringtable_leave(struct ring_entry *entry, uint32_t turn)
+void ringtable_leave(struct ring_entry *entry, enum ring_user who, uint32_t turn)
 {
-	_Atomic uint32_t *busy = &entry->busy[turn & 1];
+	_Atomic uint32_t *busy = &entry->users[who].busy[turn & 1];
 	uint32_t before = atomic_load(busy);
 
 	do {
@@ -70,15 +70,15 @@ void ringtable_leave(struct ring_entry *entry, uint32_t turn)
 }
 
 /* The turn that ringtable_leave() is to be told. */
-uint32_t ringtable_enter(struct ring_entry *entry)
+uint32_t ringtable_enter(struct ring_entry *entry, enum ring_user who)
 {
 	for (;;) {
 		uint32_t turn = atomic_load(&entry->turn);
 
-		atomic_fetch_add(&entry->busy[turn & 1], 1);
+		atomic_fetch_add(&entry->users[who].busy[turn & 1], 1);
 		if (atomic_load(&entry->turn) == turn)
 			return turn;
-		ringtable_leave(entry, turn);
+		ringtable_leave(entry, who, turn);
 	}
 }
 
@@ -86,11 +86,14 @@ uint32_t ringtable_enter(struct ring_entry *entry)
 void ringtable_drain(struct ring_entry *entry)
 {
 	uint32_t turn = atomic_fetch_add(&entry->turn, 1), left;
-	_Atomic uint32_t *busy = &entry->busy[turn & 1];
 
 	atomic_store(&entry->waiting, 1);
-	while ((left = atomic_load(busy)))
-		raw_futex(busy, FUTEX_WAIT_PRIVATE, left);
+	for (int who = 0; who < RING_USERS; who++) {
+		_Atomic uint32_t *busy = &entry->users[who].busy[turn & 1];
+
+		while ((left = atomic_load(busy)))
+			raw_futex(busy, FUTEX_WAIT_PRIVATE, left);
+	}
 	atomic_store(&entry->waiting, 0);
 }
 
@@ -143,11 +146,21 @@ static bool lies_in(struct asyncfd_uring *head, uintptr_t at, size_t n)
 
 bool ringtable_lies_in(struct ring_entry *entry, uintptr_t at, size_t n)
 {
-	uint32_t turn = ringtable_enter(entry);
+	uint32_t turn = ringtable_enter(entry, RING_LOOKER);
 	bool lies = lies_in(atomic_load(&entry->head), at, n);
 
-	ringtable_leave(entry, turn);
+	ringtable_leave(entry, RING_LOOKER, turn);
 	return lies;
+}
+
+static bool any_user(const struct ring_entry *entry)
+{
+	uint32_t users = 0;
+
+	for (int who = 0; who < RING_USERS; who++)
+		users |= atomic_load(&entry->users[who].busy[0]) |
+			 atomic_load(&entry->users[who].busy[1]);
+	return users != 0;
 }
 
 /* Of a ring that is the child's own: whoever was at it is the parent's thread. */
@@ -156,8 +169,10 @@ static void leave_alone(struct ring_entry *entry)
 	struct asyncfd_uring *head = atomic_load(&entry->head);
 	struct ring ring;
 
-	atomic_store(&entry->busy[0], 0);
-	atomic_store(&entry->busy[1], 0);
+	for (int who = 0; who < RING_USERS; who++) {
+		atomic_store(&entry->users[who].busy[0], 0);
+		atomic_store(&entry->users[who].busy[1], 0);
+	}
 	if (head && !mapping_is_shared(head) && !ring_look(head, &ring))
 		ring_abandon(&ring);
 }
@@ -174,7 +189,7 @@ void ringtable_forked(void)
 		next = atomic_load(&entry->next);
 		if (atomic_load(&entry->waiting))
 			atomic_store(&entry->waiting, 0);
-		if (atomic_load(&entry->busy[0]) | atomic_load(&entry->busy[1]))
+		if (any_user(entry))
 			leave_alone(entry);
 	}
 }

@@ -9,6 +9,15 @@
 
 #include "efdshim/asyncfd.h"
 
+/* Producers, and those who look whether there is anything: each have a cache line of their own, as
+ * they are on different processors. */
+enum ring_user { RING_PRODUCER, RING_LOOKER, RING_USERS };
+
+struct ring_users {
+	/* Who is at the ring, by the turn's last bit. A futex for whoever has the lock. */
+	_Atomic uint32_t busy[2];
+} __attribute__((aligned(64)));
+
 /* What this process knows of a slot's ring. Whoever uses the ring is counted meanwhile, in one of
  * two counts by turns: whoever replaces it begins another turn, and waits for those of the last. */
 struct ring_entry {
@@ -17,9 +26,7 @@ struct ring_entry {
 	_Atomic uint32_t generation;
 	/* Moved by whoever has the lock, after the ring. */
 	_Atomic uint32_t turn;
-	/* Who is at the ring, by the turn's last bit. A futex for whoever has the lock. */
-	_Atomic uint32_t busy[2];
-	/* Somebody waits for that. Written by whoever has the lock. */
+	/* Somebody waits for users. Written by whoever has the lock. */
 	_Atomic uint32_t waiting;
 	/* How often the process had been forked off when the ring was set, or met first: where
 	 * `ringtable_forks` says more it came with the memory of the parent. */
@@ -32,6 +39,7 @@ struct ring_entry {
 	/* The ring's size when it was set. Written by whoever has the lock. */
 	uint32_t size;
 	_Atomic(struct asyncfd_uring *) head;
+	struct ring_users users[RING_USERS];
 } __attribute__((aligned(64)));
 
 /* The first of the slots that ever had a ring; pushed by whoever has the lock. */
@@ -51,8 +59,8 @@ void ringtable_lock(void);
 void ringtable_unlock(void);
 
 /* Around any use of a ring; what the first returns is for the second. */
-uint32_t ringtable_enter(struct ring_entry *entry);
-void ringtable_leave(struct ring_entry *entry, uint32_t turn);
+uint32_t ringtable_enter(struct ring_entry *entry, enum ring_user who);
+void ringtable_leave(struct ring_entry *entry, enum ring_user who, uint32_t turn);
 
 /* The ring, or NULL, for whoever has entered. */
 struct asyncfd_uring *ringtable_ring(struct ring_entry *entry, uint32_t generation);
