@@ -61,9 +61,9 @@ struct scene {
 	void (*before)(struct run *run); /* the child starts */
 	void (*during)(struct run *run); /* while it runs */
 	void (*after)(struct run *run);	 /* it is dead */
-	bool forks;			 /* its points are passed by two processes */
-	bool part;			 /* of other scenes; not run by itself */
-	bool late; /* to be killed in another image, which the child runs by exec */
+	bool uneven; /* how often its points are passed depends on another process, too */
+	bool part;   /* of other scenes; not run by itself */
+	bool late;   /* to be killed in another image, which the child runs by exec */
 };
 
 extern const struct scene scenes[]; /* to one without a name */

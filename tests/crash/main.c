@@ -20,7 +20,7 @@ const struct scene scenes[] = {
 	{.name = "begin", .play = play_nothing},
 	{.name = "create", .play = play_create},
 	{.name = "create and close", .play = play_create_close},
-	{.name = "fork", .play = play_fork, .forks = true},
+	{.name = "fork", .play = play_fork, .uneven = true},
 	{.name = "count", .play = play_count},
 	{.name = "level", .play = play_level},
 	{.name = "edge", .play = play_edge},
@@ -28,7 +28,11 @@ const struct scene scenes[] = {
 	{.name = "semaphore", .play = play_semaphore},
 	{.name = "poll", .play = play_poll},
 	{.name = "read asleep", .play = play_read_asleep, .during = hook_write_to_sleeper},
-	{.name = "wake", .play = play_wake, .before = hook_sleep, .after = hook_woken},
+	{.name = "wake",
+		.play = play_wake,
+		.before = hook_sleep,
+		.after = hook_woken,
+		.uneven = true},
 	{.name = "dup2", .play = play_dup_over},
 	{.name = "close all", .play = play_close_all},
 	{.name = "send", .play = play_send, .after = hook_take_mail},
@@ -121,7 +125,7 @@ static void crash_each_time(struct run *run, const struct scene *scene, const st
 		char at[NAME_BYTES + 8];
 
 		snprintf(at, sizeof(at), "%s:%d", point->name, before + time);
-		if (crash_twice(run, scene, at, !scene->forks || time == 1)) {
+		if (crash_twice(run, scene, at, !scene->uneven || time == 1)) {
 			remember(scene, at);
 			met++;
 		}
