@@ -155,12 +155,20 @@ static enum shown show_limit(const struct slot *slot, unsigned class, struct fif
 	return unfill(fifo) ? SHOWN_LATE : SHOWN_EMPTY;
 }
 
-/* Unread pokes must not use up the FIFO where somebody looks for OUT in it. */
-static void keep_room(const struct slot *slot, unsigned class, struct fifo *fifo)
+/* Room for what is no level. Whoever makes some looks at the counter again, see show_limit. */
+static enum shown make_room(const struct slot *slot, struct fifo *fifo)
 {
-	if (class == CLASS_IN && (atomic_load(&slot->watched) & WATCHED_OUT) &&
-		!slot_at_limit(slot) && !has_room(fifo))
-		unfill(fifo);
+	if (slot_at_limit(slot) || has_room(fifo))
+		return SHOWN;
+	return unfill(fifo) ? SHOWN_LATE : SHOWN_EMPTY;
+}
+
+/* Unread pokes must not use up the FIFO where somebody looks for OUT in it. */
+static enum shown keep_room(const struct slot *slot, unsigned class, struct fifo *fifo)
+{
+	if (class != CLASS_IN || !(atomic_load(&slot->watched) & WATCHED_OUT))
+		return SHOWN;
+	return make_room(slot, fifo);
 }
 
 static uint32_t next_epoch(uint32_t level)
@@ -194,8 +202,8 @@ static void settle(struct slot *slot, unsigned class, struct fifo *fifo,
 			if (!(level & 1) || edge) {
 				poke(fifo, level & 1);
 				CRASH_POINT("settle.poke");
-				keep_room(slot, class, fifo);
-				if (!atomic_compare_exchange_strong(word, &level, level | 1))
+				down = keep_room(slot, class, fifo) == SHOWN_EMPTY;
+				if (down || !atomic_compare_exchange_strong(word, &level, level | 1))
 					continue;
 			}
 			edge = false;
@@ -208,11 +216,17 @@ static void settle(struct slot *slot, unsigned class, struct fifo *fifo,
 }
 
 /* Somebody may have been killed while the FIFO was full for a moment: a counter's. */
-static void mend_room(const struct slot *slot, unsigned class, struct fifo *fifo)
+static enum shown mend_room(const struct slot *slot, unsigned class, struct fifo *fifo)
 {
-	if (class == CLASS_IN && atomic_load(&slot->settling) > 1 && !slot_is_mask(slot) &&
-		!slot_at_limit(slot) && !has_room(fifo))
-		unfill(fifo);
+	if (class != CLASS_IN || atomic_load(&slot->settling) <= 1 || slot_is_mask(slot))
+		return SHOWN;
+	return make_room(slot, fifo);
+}
+
+static void settle_again(struct slot *slot, unsigned class, struct fifo *fifo, enum shown shown)
+{
+	if (shown != SHOWN)
+		settle(slot, class, fifo, shown == SHOWN_EMPTY ? LEVEL_DOWN : LEVEL_UP, false);
 }
 
 /* Whoever is killed between these two leaves `settling` up. */
@@ -262,7 +276,7 @@ bool level_settle(
 
 	begin(slot);
 	settle(slot, class, &fifo, direction, edge);
-	mend_room(slot, class, &fifo);
+	settle_again(slot, class, &fifo, mend_room(slot, class, &fifo));
 	return end(slot, class, &fifo);
 }
 
@@ -291,7 +305,7 @@ bool level_make_room(struct slot *slot, int fd)
 	struct fifo fifo = {.fd = fd};
 
 	begin(slot);
-	keep_room(slot, CLASS_IN, &fifo);
+	settle_again(slot, CLASS_IN, &fifo, keep_room(slot, CLASS_IN, &fifo));
 	return end(slot, CLASS_IN, &fifo);
 }
 

@@ -51,6 +51,11 @@ static void raise_in(const struct mirrored *m)
 	level_raise_in(m->slot, m->fifo);
 }
 
+static void make_room(const struct mirrored *m)
+{
+	level_make_room(m->slot, m->fifo);
+}
+
 static const struct operation operations[] = {
 	{add, "add"},
 	{take, "take"},
@@ -59,10 +64,11 @@ static const struct operation operations[] = {
 	{add_then_take, "add, take"},
 	{raise_in, "raise in"},
 	{raise_out, "raise out"},
+	{make_room, "make room"},
 };
 
-/* The first three are interrupted, all but the last interrupt. */
-enum { ADD, TAKE, LOOK, FIRSTS, RAISE_OUT = 6, SECONDS = RAISE_OUT };
+/* The first three are interrupted, all but the last two interrupt. */
+enum { ADD, TAKE, LOOK, FIRSTS, RAISE_OUT = 6, MAKE_ROOM, SECONDS = RAISE_OUT };
 
 struct meeting {
 	struct mirrored m;
@@ -259,4 +265,32 @@ Test(core_level_step, two_within_one_below_the_limit_of_a_semaphore)
 Test(core_level_step, two_within_one_at_the_limit_of_a_semaphore)
 {
 	meet_all_twice(LIMIT, true);
+}
+
+/* Somebody was killed between a read at the limit and the room that it makes. */
+static void prepare_death(void *arg)
+{
+	struct meeting *meeting = arg;
+
+	atomic_store(&meeting->m.slot->settling, 0);
+	atomic_store(&meeting->m.slot->count, LIMIT);
+	level_settle(meeting->m.slot, CLASS_IN, meeting->m.fifo, LEVEL_DOWN, false);
+	atomic_store(&meeting->m.slot->count, LIMIT - 1);
+	atomic_store(&meeting->m.slot->settling, 1);
+	meeting->intruded = 0;
+}
+
+/* Whoever comes next makes it, and another one beside. */
+Test(core_level_step, room_that_a_dead_one_left_out)
+{
+	static const size_t makers[] = {LOOK, MAKE_ROOM, ADD, TAKE}; /* a read alone makes none */
+	struct meeting meeting = {.m = make_small(LIMIT, true), .start = LIMIT};
+	struct step step = {.run = run_first, .intrude = intrude, .arg = &meeting, .own = true};
+
+	for (size_t pair = 0; pair < 12; pair++) {
+		meeting.first = makers[pair / 4];
+		meeting.intruders[0] = makers[pair % 4];
+		step_each(&step, prepare_death, check);
+	}
+	levelkit_free(&meeting.m);
 }
