@@ -18,8 +18,17 @@ OPT ?= -O2 -g
 WARN := -Wall -Wextra -Wshadow -Wconversion -Werror
 SHIMFLAGS := -std=c11 -D_GNU_SOURCE= $(OPT) $(WARN) -fPIC -fvisibility=hidden -fno-delete-null-pointer-checks \
 	-ftls-model=initial-exec -Iinclude -Ishim
-TESTFLAGS := -std=gnu11 -D_GNU_SOURCE= -O1 -g -Wall -Wextra -Itests/support -Iinclude -Ishim
+TESTFLAGS := -std=gnu11 -D_GNU_SOURCE= -O1 -g -Wall -Wextra -Itests/support -Iinclude -Ishim -include tests/support/libc.h
 SANFLAGS := -fsanitize=address,undefined -Wno-maybe-uninitialized -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+# A musl-gcc beside another libc has no headers of the kernel's: the system's serve, alone in a directory.
+KERNEL_HEADERS := $(if $(wildcard /usr/include/linux/futex.h),$(shell \
+	$(CC) -E -include linux/futex.h -x c /dev/null >/dev/null 2>&1 || echo $(abspath $(B))/kernel))
+ifneq ($(KERNEL_HEADERS),)
+$(shell mkdir -p $(KERNEL_HEADERS) && ln -sfn /usr/include/linux /usr/include/asm-generic $(KERNEL_HEADERS) && \
+	ln -sfn $(firstword $(wildcard /usr/include/$(shell $(CC) -print-multiarch)/asm /usr/include/asm)) $(KERNEL_HEADERS)/asm)
+SHIMFLAGS += -idirafter $(KERNEL_HEADERS)
+TESTFLAGS += -idirafter $(KERNEL_HEADERS)
+endif
 LIBS := -ldl -pthread
 DEPS := -MMD -MP
 # Few segments and few symbols to bind: every program pays for them when it starts.
@@ -114,6 +123,29 @@ $(B)/asan/tests/unit/%: $(B)/asan/obj/tests/unit/%.o $(call objects,$(B)/asan,te
 	@mkdir -p $(@D)
 	$(CC) $(SANFLAGS) -o $@ $^ -lcriterion $(LIBS)
 
+# Where there is no Criterion, as for another C library or processor, a stand-in has what the tests use of it.
+$(B)/mini/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(TESTFLAGS) -Itests/mini $(CFLAGS) $(DEPS) -c -o $@ $<
+
+MINI := $(call objects,$(B)/mini,tests/support/*.c tests/mini/*.c)
+
+$(B)/mini/tests/suite/%: $(B)/mini/obj/tests/suite/%.o $(MINI)
+	@mkdir -p $(@D)
+	$(CC) -o $@ $^ $(LIBS)
+
+$(B)/mini/tests/mask/%: $(B)/mini/obj/tests/mask/%.o $(MINI)
+	@mkdir -p $(@D)
+	$(CC) -o $@ $^ $(LIBS)
+
+$(B)/mini/tests/family/%: $(B)/mini/obj/tests/family/%.o $(MINI) | $(B)/libefdshim.so
+	@mkdir -p $(@D)
+	$(CC) -o $@ $^ -L$(B) -lefdshim -Wl,-rpath,$(abspath $(B)) $(LIBS)
+
+$(B)/mini/tests/unit/%: $(B)/mini/obj/tests/unit/%.o $(MINI) $(call objects,$(B),$(CORE))
+	@mkdir -p $(@D)
+	$(CC) -o $@ $^ $(LIBS)
+
 $(B)/tests/storm: $(call objects,$(B),tests/storm/*.c) $(B)/obj/tests/support/shimcmd.o
 	@mkdir -p $(@D)
 	$(CC) -o $@ $^ $(LIBS)
@@ -128,6 +160,10 @@ $(B)/crash/libefdshim.so: $(call objects,$(B)/crash,$(SHIM)) $(B)/crash/obj/shim
 $(B)/tests/maskfs: $(B)/obj/tests/maskfs/main.o
 	@mkdir -p $(@D)
 	$(CC) -o $@ $^ $(LIBS)
+
+$(B)/tests/pretend: $(B)/obj/tests/pretend/main.o $(B)/obj/shim/cli/kernels.o $(B)/obj/shim/cli/pretend.o
+	@mkdir -p $(@D)
+	$(CC) -o $@ $^
 
 $(B)/tests/fuzz-diff: $(call objects,$(B),tests/fuzz/*.c)
 	@mkdir -p $(@D)
@@ -175,7 +211,7 @@ criterion:
 	@tests/need.sh criterion/criterion.h=libcriterion-dev
 
 check: all $(addprefix $(B)/tests/,$(SUITES) $(MASKS) $(FAMILY) $(UNITS)) $(addprefix $(B)/asan/tests/,$(SUITES) $(MASKS) $(FAMILY) $(UNITS)) \
-		$(B)/tests/maskfs $(B)/tests/fuzz-diff $(PROGRAMS) $(B)/tests/programs/msgsock_check $(B)/tests/storm $(B)/tests/crash \
+		$(B)/tests/maskfs $(B)/tests/pretend $(B)/tests/fuzz-diff $(PROGRAMS) $(B)/tests/programs/msgsock_check $(B)/tests/storm $(B)/tests/crash \
 		$(B)/crash/libefdshim.so $(BENCHES)
 	@tests/run.sh $(B)
 

@@ -113,7 +113,7 @@ static void show(const struct fdref *ref)
 {
 	if (slot_is_ring(ref->object))
 		asyncring_adopted(ref);
-	else if (!slot_is_mask(ref->object))
+	else if (!slot_is_mask(ref->object) && !slot_is_signal(ref->object))
 		mirror_show(ref);
 }
 

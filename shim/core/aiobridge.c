@@ -14,10 +14,11 @@
 #include "core/slotpool.h"
 #include "core/stats.h"
 #include "sys/passing.h"
+#include "sys/older.h"
 #include "sys/raw.h"
 #include "sys/thread.h"
 
-enum { BRIDGES = 4096, EVENTS = 16, BELL = BRIDGES, KERNEL_SIGSET = 8, IDLE_MS = 1000 };
+enum { BRIDGES = 4096, EVENTS = 16, BELL = BRIDGES, IDLE_MS = 1000 };
 
 /* All of this is moved under the latch only. */
 struct bridge {
@@ -162,8 +163,7 @@ static void run(void)
 	long n;
 
 	do {
-		n = raw_syscall6(SYS_epoll_pwait, number_of(&aio.epfd), (long)events, EVENTS,
-			timeout, 0, KERNEL_SIGSET);
+		n = older_epoll_wait(number_of(&aio.epfd), events, EVENTS, timeout);
 	} while (serve_all(events, n, &timeout));
 }
 
@@ -232,8 +232,8 @@ static int open_bridge(struct bridge *bridge, const struct fdref *ref)
 
 	if (err >= 0)
 		err = keep(&bridge->fd, passing_eventfd(EFD_NONBLOCK));
-	if (err < 0)
-		return err;
+	if (err < 0) /* a kernel without eventfds knows none in an iocb either */
+		return err == -ENOSYS ? -EINVAL : err;
 	bridge->ref = *ref;
 	bridge->ref.entry &= ~(ENTRY_PIN_FIELD | ENTRY_CLOSING | ENTRY_REPLACING);
 	atomic_store(&bridge->key, key_of(ref));

@@ -10,6 +10,7 @@
 #include "core/handover.h"
 #include "core/internal.h"
 #include "core/object.h"
+#include "sys/control.h"
 #include "sys/raw.h"
 
 #define SCM_PIDFD_TYPE 0x04
@@ -57,10 +58,8 @@ static void each_fd(const struct cmsghdr *part, int (*act)(int fd))
 
 static void each_passed(const struct msghdr *message, int (*act)(int fd))
 {
-	struct msghdr walked = *message;
-
-	for (struct cmsghdr *part = CMSG_FIRSTHDR(&walked); part;
-		part = CMSG_NXTHDR(&walked, part)) {
+	for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part;
+		part = control_next(message, part)) {
 		if (part->cmsg_level == SOL_SOCKET &&
 			(part->cmsg_type == SCM_RIGHTS || part->cmsg_type == SCM_PIDFD_TYPE))
 			each_fd(part, act);

@@ -45,6 +45,8 @@ void config_load(void)
 	else if (is("EFDSHIM_MASK", "mask"))
 		config.mask = CONFIG_MASK;
 	config.no_spin = is("EFDSHIM_SPIN", "0");
+	config.signalfd = is("EFDSHIM_SIGNALFD", "emulate");
+	config.emulate_timers = is("EFDSHIM_TIMERFD", "emulate");
 	config.strict = is("EFDSHIM_STRICT", "1");
 	config.debug = is("EFDSHIM_DEBUG", "1");
 	stats_on = is("EFDSHIM_STATS", "1");

@@ -18,6 +18,8 @@ struct config {
 	bool mirror_always;    /* EFDSHIM_MIRROR=always: every object is watched from the start */
 	enum config_mask mask; /* EFDSHIM_MASK=mask or vpoll: what bit 1 of eventfd's flags means */
 	bool no_spin;	       /* EFDSHIM_SPIN=0: blocked calls sleep at once */
+	bool signalfd;	       /* EFDSHIM_SIGNALFD=emulate: even where the kernel has them */
+	bool emulate_timers;   /* EFDSHIM_TIMERFD=emulate: timers are the library's on any kernel */
 	bool strict; /* EFDSHIM_STRICT=1: memory of rings is verified each time it is used */
 	bool debug;  /* EFDSHIM_DEBUG=1: say on stderr why the kernel serves */
 };

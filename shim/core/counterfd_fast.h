@@ -100,8 +100,8 @@ static inline ssize_t counterfd_fast_write(
 	uint64_t guard = counterfd_fast_guard(entry), value, before;
 	uint32_t watched;
 
-	if (!counterfd_fast_object(entry, made) || n != sizeof(value) || slot_is_mask(slot) ||
-		!counterfd_fast_memory(buf, USERMEM_LOAD))
+	if (!counterfd_fast_object(entry, made) || n != sizeof(value) ||
+		slot_kind(slot) != KIND_COUNTER || !counterfd_fast_memory(buf, USERMEM_LOAD))
 		return otherwise(fd, buf, n);
 	memcpy(&value, buf, sizeof(value));
 	before = atomic_load(&slot->count);

@@ -13,6 +13,7 @@
 #include "core/object.h"
 #include "core/setid.h"
 #include "core/signalwatch.h"
+#include "core/timers.h"
 #include "core/watch.h"
 #include "sys/probe.h"
 
@@ -363,6 +364,7 @@ void demote_number(const struct fdref *ref)
 void demote_forking(void)
 {
 	setid_forking();
+	timers_forking();
 	demote_all_sets();
 }
 

@@ -1,6 +1,7 @@
 #include "core/epollset.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdatomic.h>
 
@@ -8,6 +9,7 @@
 #include "core/classwatch.h"
 #include "core/demote.h"
 #include "core/eager.h"
+#include "core/exclusive.h"
 #include "core/fastset.h"
 #include "core/fastwait.h"
 #include "core/fastwatch.h"
@@ -18,19 +20,18 @@
 #include "core/object.h"
 #include "core/plainset.h"
 #include "core/setid.h"
+#include "core/signalset.h"
 #include "core/signalwatch.h"
 #include "core/stats.h"
+#include "core/timers.h"
 #include "core/timeout.h"
 #include "core/usermem.h"
 #include "core/watch.h"
+#include "sys/probe.h"
 #include "sys/raw.h"
 
 /* What passes to the kernel of a watch besides its interest. */
 #define FLAG_BITS (EPOLLET | EPOLLONESHOT | EPOLLEXCLUSIVE | EPOLLWAKEUP)
-
-/* What the kernel takes together with EPOLLEXCLUSIVE. */
-#define EXCLUSIVE_BITS                                                                             \
-	(EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE)
 
 /* How often a wait whose time is over looks again because all it got was to be dropped; and because
  * a watch is being demoted: yielding first, then in pauses. */
@@ -169,6 +170,15 @@ static bool may_be_fast(const struct fdref *ref)
 	return !slot_is_mask(ref->object) || slot_is_ring(ref->object);
 }
 
+/* What the kernel says, where it knows the flag. */
+static int refuse_exclusive(const struct change *change)
+{
+	if (!probe_exclusive())
+		return raw_fcntl(change->epfd, F_GETFD, 0) < 0 ? EBADF : EINVAL;
+	return classwatch_control(change->epfd, change->op, change->ref->fd, change->event.events,
+		change->event.data.u64);
+}
+
 struct outcome epollset_ctl(
 	int epfd, int op, const struct fdref *ref, const struct epoll_event *event)
 {
@@ -178,6 +188,8 @@ struct outcome epollset_ctl(
 	plainset_end(epfd);
 	if (op != EPOLL_CTL_ADD && op != EPOLL_CTL_MOD && op != EPOLL_CTL_DEL)
 		return outcome_raw(raw_epoll_ctl(epfd, op, ref->fd, (void *)(uintptr_t)event));
+	if (op == EPOLL_CTL_DEL && slot_is_signal(ref->object))
+		return outcome_of(signalset_ctl(epfd, op, ref, NULL));
 	if (op == EPOLL_CTL_DEL && may_be_fast(ref) && fastset_ctl(epfd, op, ref, NULL, &err))
 		return outcome_of(err);
 	if (op == EPOLL_CTL_DEL)
@@ -187,10 +199,21 @@ struct outcome epollset_ctl(
 	if (!usermem_loadable(event, sizeof(*event)))
 		return outcome_err(EFAULT);
 	change.event = *event;
-	if ((event->events & EPOLLEXCLUSIVE) &&
-		(op == EPOLL_CTL_MOD || (event->events & ~EXCLUSIVE_BITS))) /* the kernel refuses */
-		return outcome_err(classwatch_control(
-			epfd, op, ref->fd, change.event.events, change.event.data.u64));
+	timers_look();
+	if (exclusive_forbids(op, event->events, false)) {
+		err = refuse_exclusive(&change);
+		return outcome_err(err ? err : EINVAL);
+	}
+	if (op == EPOLL_CTL_MOD && atomic_load(&exclusive_kept) && exclusive_is(epfd, ref->fd))
+		return outcome_err(EINVAL);
+	if (slot_is_signal(ref->object)) {
+		err = signalset_ctl(epfd, op, ref, &change.event);
+		if (!err)
+			exclusive_done(epfd, op, ref->fd, change.event.events);
+		return outcome_of(err);
+	}
+	if (slot_is_timer(ref->object)) /* the FIFO shows OUT, a timer never does */
+		change.event.events &= FLAG_BITS | slot_possible(ref->object);
 	if (may_be_fast(ref) && fastset_ctl(epfd, op, ref, &change.event, &err))
 		return outcome_of(err);
 	if (slot_is_mask(ref->object)) {
@@ -202,6 +225,8 @@ struct outcome epollset_ctl(
 	err = mirrored(&change) ? 0 : start_watch(&change);
 	if (err)
 		return outcome_err(err);
+	if (change.event.events & EPOLLEXCLUSIVE)
+		exclusive_done(epfd, op, ref->fd, change.event.events);
 	return outcome_of(make_watch(&change));
 }
 
@@ -408,6 +433,16 @@ static bool look_again(struct front *front, uint64_t moves, struct epoll_call *c
 	return true;
 }
 
+/* The time is over, and so is a timer's of which the library's thread could not tell in time. */
+static bool fired_late(struct epoll_call *call)
+{
+	if (!timers_look())
+		return false;
+	call->left = (struct timespec){0, 0};
+	call->timeout = &call->left;
+	return true;
+}
+
 struct outcome epollset_wait(struct epoll_call *call)
 {
 	struct outcome outcome;
@@ -416,11 +451,14 @@ struct outcome epollset_wait(struct epoll_call *call)
 	int looks = 0;
 
 	eager_waiting();
+	timers_look();
+	if (signalset_has(call->epfd))
+		return signalset_wait(call);
 	do {
 		front = front_of_set(fdtable_epoll_id(call->epfd));
 		moves = front ? atomic_load(&front->moves) : 0;
 		outcome = wait_at(front, call);
 	} while (!outcome.err && !outcome.value &&
-		 (call->rung || look_again(front, moves, call, &looks)));
+		 (call->rung || look_again(front, moves, call, &looks) || fired_late(call)));
 	return outcome;
 }

@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 
+#include "core/bell.h"
 #include "core/internal.h"
 #include "core/plainset.h"
 #include "core/setid.h"
@@ -100,7 +100,7 @@ static int hang_bell(struct eventpoll *eventpoll, int epfd)
 {
 	struct epoll_event event = {
 		.events = EPOLLIN | EPOLLET, .data.u64 = (uint64_t)EVENTPOLL_BELL << 32};
-	int bell = passing_eventfd(EFD_NONBLOCK);
+	int bell = bell_open();
 
 	if (bell >= 0)
 		bell = internal_adopt(bell);
@@ -287,11 +287,10 @@ bool eventpoll_is_one(int epfd)
 
 void eventpoll_ring(const struct eventpoll *eventpoll)
 {
-	const uint64_t one = 1;
 	int bell = atomic_load(&eventpoll->bell);
 
 	if (fdtable_kind(bell) == FD_INTERNAL)
-		raw_write(bell, &one, sizeof(one));
+		bell_ring(bell);
 }
 
 /* The table knows already that the number is gone; a waiter says by which one it waits before it

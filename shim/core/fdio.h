@@ -9,7 +9,9 @@
 
 #include "core/counterfd.h"
 #include "core/maskfd.h"
+#include "core/signalfd.h"
 #include "core/slot.h"
+#include "core/timerfd.h"
 
 static inline struct outcome fdio_read(const struct fdref *ref, void *buf, size_t n)
 {
@@ -17,12 +19,16 @@ static inline struct outcome fdio_read(const struct fdref *ref, void *buf, size_
 		return outcome_err(EINVAL);
 	if (slot_is_mask(ref->object))
 		return maskfd_read(ref, buf, n);
+	if (slot_is_signal(ref->object))
+		return signalfd_read(ref, buf, n, false);
+	if (slot_is_timer(ref->object))
+		return timerfd_read(ref, buf, n);
 	return counterfd_read(ref, buf, n);
 }
 
 static inline struct outcome fdio_write(const struct fdref *ref, const void *buf, size_t n)
 {
-	if (slot_is_ring(ref->object))
+	if (slot_is_ring(ref->object) || slot_is_signal(ref->object) || slot_is_timer(ref->object))
 		return outcome_err(EINVAL);
 	if (slot_is_mask(ref->object))
 		return maskfd_write(ref, buf, n);

@@ -4,13 +4,14 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdint.h>
+#include <sys/signalfd.h>
 
 #include "core/stats.h"
 #include "core/usermem.h"
 #include "sys/probe.h"
 
 /* BYTES_MAX: the kernel moves no more in one call. */
-enum { WORD = sizeof(uint64_t), SEGMENTS_MAX = 1024, BYTES_MAX = 0x7ffff000 };
+enum { WORD = sizeof(uint64_t), SEGMENTS_MAX = 1024, SIGNALS_MAX = 8, BYTES_MAX = 0x7ffff000 };
 
 /* Reads the array over as the kernel does before it does anything: 0 or an errno value, and the
  * bytes there are in all. */
@@ -41,10 +42,10 @@ static int check_array(const struct iovec *iov, int count, size_t *total)
 	return 0;
 }
 
-static struct outcome scatter(const struct iovec *iov, int count, uint64_t value)
+static struct outcome scatter(const struct iovec *iov, int count, const void *image, size_t size)
 {
-	const char *from = (const char *)&value;
-	size_t left = WORD;
+	const char *from = image;
+	size_t left = size;
 
 	for (int i = 0; i < count && left; i++) {
 		size_t n = iov[i].iov_len < left ? iov[i].iov_len : left;
@@ -54,7 +55,18 @@ static struct outcome scatter(const struct iovec *iov, int count, uint64_t value
 		from += n;
 		left -= n;
 	}
-	return outcome_ok(WORD);
+	return outcome_ok((long)size);
+}
+
+/* No more at once than there is room for here. */
+static struct outcome read_signals(
+	const struct fdref *ref, const struct iovec *iov, int count, size_t total, bool nowait)
+{
+	struct signalfd_siginfo infos[SIGNALS_MAX];
+	struct outcome outcome =
+		signalfd_read(ref, infos, total < sizeof(infos) ? total : sizeof(infos), nowait);
+
+	return outcome.err ? outcome : scatter(iov, count, infos, (size_t)outcome.value);
 }
 
 /* A vector call of a file that knows only plain ones: one for each segment, until one fails or
@@ -109,19 +121,22 @@ struct outcome fdio_readv(const struct fdref *ref, const struct iovec *iov, int 
 	/* with masks, as their patches had it */
 	if (slot_is_mask(ref->object) || !probe_readv_scatters())
 		return each_segment(ref, iov, count, read_segment);
+	if (slot_is_signal(ref->object))
+		return read_signals(ref, iov, count, total, nowait);
 	stats_add(STATS_READS);
 	if (total < WORD)
 		return outcome_err(EINVAL);
-	err = counterfd_take(ref, nowait, &value);
-	return err ? outcome_err(err) : scatter(iov, count, value);
+	err = slot_is_timer(ref->object) ? timerfd_take(ref, nowait, &value)
+					 : counterfd_take(ref, nowait, &value);
+	return err ? outcome_err(err) : scatter(iov, count, &value, WORD);
 }
 
 struct outcome fdio_writev(const struct fdref *ref, const struct iovec *iov, int count)
 {
 	size_t total;
-	int err = check_array(iov, count, &total);
+	int err = slot_is_timer(ref->object) ? EINVAL : check_array(iov, count, &total);
 
-	if (!err && slot_is_ring(ref->object))
+	if (!err && (slot_is_ring(ref->object) || slot_is_signal(ref->object)))
 		err = EINVAL;
 	if (err)
 		return outcome_err(err);

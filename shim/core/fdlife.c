@@ -14,12 +14,8 @@
 #include "core/passage.h"
 #include "core/process.h"
 #include "core/stats.h"
+#include "sys/older.h"
 #include "sys/raw.h"
-
-#ifndef CLOSE_RANGE_UNSHARE
-#define CLOSE_RANGE_UNSHARE (1u << 1)
-#define CLOSE_RANGE_CLOEXEC (1u << 2)
-#endif
 
 enum { ANNOUNCEMENTS = 3, PATIENCE = 1000 };
 
@@ -58,13 +54,13 @@ struct outcome fdlife_dup(const struct fdref *ref, int cmd, int lowest)
 	int fd;
 
 	if (process_borrows_memory())
-		return outcome_raw(raw_fcntl(ref->fd, cmd, lowest));
+		return outcome_raw(older_fcntl(ref->fd, cmd, lowest));
 	pin = fdlife_pin(&now, fdtable_patience());
 	if (pin == FDLIFE_NOT_OPEN)
 		return outcome_err(EBADF);
 	stats_syscall();
 	fdtable_begin_making();
-	fd = raw_fcntl(now.fd, cmd, lowest);
+	fd = older_fcntl(now.fd, cmd, lowest);
 	if (fd >= 0 && pin == FDLIFE_PINNED)
 		object_duplicated(&now, fd);
 	else if (fd >= 0)
@@ -278,7 +274,11 @@ static void close_known(unsigned first, unsigned last)
 
 static int kernel_close_range(unsigned first, unsigned last, unsigned flags)
 {
-	return (int)-raw_syscall3(SYS_close_range, first, last, flags);
+	long ret = raw_syscall3(SYS_close_range, first, last, flags);
+
+	if (ret == -ENOSYS || ret == -EINVAL)
+		ret = older_close_range(first, last, flags);
+	return (int)-ret;
 }
 
 struct outcome fdlife_close_range(unsigned first, unsigned last, unsigned flags)

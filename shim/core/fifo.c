@@ -10,6 +10,7 @@
 #include "core/store.h"
 #include "core/text.h"
 #include "sys/passing.h"
+#include "sys/older.h"
 #include "sys/raw.h"
 
 enum { NAME_BYTES = 48, TAG_DIGITS = 8, FIFO_BYTES = 8192, LARGE_FIFOS = 64, TRIES = 16 };
@@ -70,12 +71,12 @@ int fifo_open(uint32_t slot, unsigned class, int flags, uint64_t *inode)
 
 	flags |= O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_NOATIME;
 	fifo_name(name, slot, class);
-	if (*inode) {
-		fd = raw_openat(store_directory(), name, flags, 0);
-		if (fd != -ENOENT && fd != -EBADF && fd != -ENOTDIR)
-			return fd;
-	}
-	return make_fifo(name, flags, inode);
+	fd = *inode ? raw_openat(store_directory(), name, flags, 0) : -ENOENT;
+	if (fd == -ENOENT || fd == -EBADF || fd == -ENOTDIR)
+		fd = make_fifo(name, flags, inode);
+	if (fd >= 0 && (flags & O_CLOEXEC))
+		older_opened(fd);
+	return fd;
 }
 
 int fifo_open_passing(uint32_t slot, unsigned class, uint64_t *inode)

@@ -4,8 +4,8 @@
 #include <fcntl.h>
 #include <stddef.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 
+#include "core/bell.h"
 #include "core/fastwatch.h"
 #include "core/fdtable.h"
 #include "core/internal.h"
@@ -154,7 +154,7 @@ int front_epfd(const struct front *front)
 
 static int new_bell(void)
 {
-	int fd = passing_eventfd(EFD_NONBLOCK);
+	int fd = bell_open();
 
 	return fd < 0 ? fd : internal_adopt(fd);
 }
@@ -194,14 +194,12 @@ static int control_bell(int epfd, int op, int bell)
 
 static void ring(struct front *front)
 {
-	const uint64_t one = 1;
-
 	int bell = atomic_load(&front->bell) - 1;
 
 	if (fdtable_kind(bell) != FD_INTERNAL) /* a stranger's by now */
 		return;
 	stats_syscall();
-	raw_write(bell, &one, sizeof(one));
+	bell_ring(bell);
 }
 
 int front_hang_bell(struct front *front, int epfd)

@@ -10,6 +10,8 @@
 #include "core/local.h"
 #include "core/mirror.h"
 #include "core/object.h"
+#include "core/signaldoor.h"
+#include "core/timers.h"
 #include "core/warm.h"
 #include "core/watch.h"
 #include "sys/raw.h"
@@ -27,9 +29,11 @@ void handover_number(int fd)
 	if (!object_is(&fd, &ref))
 		return;
 	demote_object(&ref);
+	if (slot_is_timer(ref.object))
+		timers_given(&ref);
 	if (slot_is_mask(ref.object))
 		atomic_store(&local_of(ref.slot)->forks, UINT32_MAX); /* others have it too */
-	else
+	else if (!slot_is_signal(ref.object))
 		mirror_show(&ref);
 }
 
@@ -63,6 +67,7 @@ void handover_inherited(void)
 void handover_new_image(void)
 {
 	aiobridge_pull();
+	signaldoor_new_image();
 	handover_inherited();
 	warm_leave();
 }

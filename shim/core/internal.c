@@ -19,6 +19,7 @@
 #include "core/process.h"
 #include "core/store.h"
 #include "core/warm.h"
+#include "sys/older.h"
 #include "sys/passing.h"
 #include "sys/raw.h"
 
@@ -41,7 +42,7 @@ static _Atomic int raising;
 
 static bool ask_limit(const struct rlimit *set, struct rlimit *old)
 {
-	return !raw_syscall6(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)set, (long)old, 0, 0);
+	return !older_limit(RLIMIT_NOFILE, set, old);
 }
 
 /* What the program itself set meanwhile stays. */
@@ -65,7 +66,7 @@ static int dup_beyond_limit(int fd)
 	atomic_store(&raising, 2);
 	if (!ask_limit(&raised, NULL))
 		return -EMFILE;
-	high = raw_fcntl(fd, F_DUPFD_CLOEXEC, (long)given.rlim_cur);
+	high = older_fcntl(fd, F_DUPFD_CLOEXEC, (long)given.rlim_cur);
 	restore_limit();
 	return high;
 }
@@ -106,7 +107,7 @@ static int dup_below(int fd, int limit)
 	int high = -EMFILE;
 
 	for (int room = 1; high == -EMFILE && room < limit; room *= 2)
-		high = raw_fcntl(fd, F_DUPFD_CLOEXEC, limit - room);
+		high = older_fcntl(fd, F_DUPFD_CLOEXEC, limit - room);
 	return high;
 }
 
@@ -115,7 +116,7 @@ static int dup_within(int fd)
 	struct rlimit limit;
 
 	if (!ask_limit(NULL, &limit) || limit.rlim_cur > HIGH)
-		return raw_fcntl(fd, F_DUPFD_CLOEXEC, HIGH);
+		return older_fcntl(fd, F_DUPFD_CLOEXEC, HIGH);
 	if (limit.rlim_cur < SPARE)
 		return -EMFILE;
 	return dup_below(fd, (int)limit.rlim_cur);

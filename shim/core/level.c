@@ -244,7 +244,7 @@ static bool do_late(struct slot *slot, unsigned class, struct fifo *fifo)
 	struct counter_step step;
 
 	fifo->late = 0;
-	if (!value || slot_is_mask(slot))
+	if (!value || slot_kind(slot) != KIND_COUNTER)
 		return false;
 	step = counter_add(&slot->counter, atomic_load(&slot->counter.guard), value);
 	if (step.err == EAGAIN)

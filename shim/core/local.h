@@ -22,6 +22,9 @@ struct local {
 	_Atomic uint32_t forks;
 	/* spin.h: how the last waits of this process ended; 0 for none. */
 	_Atomic uint32_t pace;
+	/* A number of the object's, or what was one: of a timer. Written by who makes or sets it.
+	 */
+	_Atomic int number;
 	/* Fd + 1 of each class FIFO, 0 where it is not open; with the generation it was opened for
 	 * in the high half. Filled by whoever first needs it, emptied when the object has died. */
 	_Atomic uint64_t class_fd[CLASS_COUNT];

@@ -158,7 +158,7 @@ static void watch_from_outside(const struct fdref *ref)
 {
 	if (slot_is_mask(ref->object))
 		mirror_want(ref, EPOLLIN, true);
-	else
+	else if (!slot_is_signal(ref->object))
 		mirror_watch(ref, CLASS_IN, true);
 }
 

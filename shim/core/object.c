@@ -22,10 +22,12 @@
 #include "core/passage.h"
 #include "core/process.h"
 #include "core/setid.h"
+#include "core/signalqueue.h"
 #include "core/slotpool.h"
 #include "core/stats.h"
 #include "core/fifo.h"
 #include "core/store.h"
+#include "core/timers.h"
 #include "core/warm.h"
 #include "core/watch.h"
 #include "core/workers.h"
@@ -80,7 +82,7 @@ static void last_hold_gone(const struct fdref *ref)
 		slotpool_bury(ref->slot, life);
 }
 
-static uint32_t slot_flags(enum slot_kind kind, int flags)
+static uint32_t slot_flags(enum slot_kind kind, uint64_t initial, int flags)
 {
 	uint32_t set = kind;
 
@@ -88,6 +90,8 @@ static uint32_t slot_flags(enum slot_kind kind, int flags)
 		set |= SLOT_SEMAPHORE;
 	if (flags & EFD_NONBLOCK)
 		set |= SLOT_NONBLOCK;
+	if (kind == KIND_TIMER)
+		set |= (uint32_t)initial << SLOT_CLOCK_SHIFT;
 	return set;
 }
 
@@ -118,7 +122,7 @@ static struct outcome give_up(uint32_t index, int err)
 /* A new FIFO is empty. It is not drained: what is in it all the same is a late write. */
 static void mirror_new(const struct fdref *ref)
 {
-	if (!slot_is_mask(ref->object))
+	if (slot_kind(ref->object) == KIND_COUNTER)
 		late_gather(ref);
 	atomic_fetch_or(&ref->object->wanted, EPOLLIN);
 	atomic_fetch_or(&ref->object->watched, 1u << CLASS_IN | 1u << (CLASS_IN + WATCHED_EDGE));
@@ -148,7 +152,7 @@ static struct outcome create_in_slot(struct fdref ref, int flags, bool warm)
 	}
 	CRASH_POINT("create.noted");
 	stats_add(STATS_EVENTFDS);
-	if (config.mirror_always && object_is(&ref.fd, &ref))
+	if (config.mirror_always && !slot_is_signal(ref.object) && object_is(&ref.fd, &ref))
 		mirror_new(&ref);
 	return outcome_ok(ref.fd);
 }
@@ -171,7 +175,7 @@ struct outcome object_create(enum slot_kind kind, uint64_t initial, int flags)
 		config_debug("no directory or no slot in it", err);
 		return outcome_err(ENOSYS);
 	}
-	slotpool_fill(ref.slot, initial, slot_flags(kind, flags));
+	slotpool_fill(ref.slot, initial, slot_flags(kind, initial, flags));
 	fdtable_begin_making();
 	outcome = create_in_slot(ref, flags, warm);
 	fdtable_end_making();
@@ -179,6 +183,23 @@ struct outcome object_create(enum slot_kind kind, uint64_t initial, int flags)
 	 * waiting for, and writing to */
 	slotpool_made(free);
 	return outcome;
+}
+
+struct outcome object_create_borrowed(enum slot_kind kind, uint64_t initial, int flags)
+{
+	int err = ENOSYS, fd;
+	uint32_t slot = atomic_load(&prepared) ? slotpool_take(&err) : 0;
+
+	if (!slot)
+		return outcome_err(ENOSYS);
+	slotpool_fill(slot, initial, slot_flags(kind, initial, flags));
+	fd = open_own_fifo(slot, slotpool_slot(slot), flags, false);
+	if (fd < 0) {
+		slotpool_give(slot);
+		return outcome_err(-fd);
+	}
+	slotpool_publish(slotpool_slot(slot));
+	return outcome_ok(fd);
 }
 
 /* In a vfork child the kernel is asked: the table is the parent's. */
@@ -319,10 +340,13 @@ bool object_adopt(const struct fdref *ref)
 		atomic_store(&local->holds, 0);
 	atomic_store(&local->forks, UINT32_MAX);
 	object_hold(ref);
-	if (fdtable_set_object(ref->fd, ref->slot, ref->generation))
-		return true;
-	object_release(ref);
-	return false;
+	if (!fdtable_set_object(ref->fd, ref->slot, ref->generation)) {
+		object_release(ref);
+		return false;
+	}
+	if (slot_is_timer(ref->object))
+		timers_adopted(ref);
+	return true;
 }
 
 void object_duplicated(const struct fdref *ref, int fd)
@@ -411,6 +435,7 @@ void object_forked(void)
 	process_start();
 	store_forked();
 	workers_forked();
+	signalqueue_forked();
 	if (!fdtable_used())
 		return;
 	passage_forked();
@@ -423,6 +448,7 @@ void object_forked(void)
 	if (!atomic_load(&prepared))
 		return;
 	count_holds();
+	timers_forked();
 	ringtable_forked();
 	demote_forked();
 }

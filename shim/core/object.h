@@ -12,10 +12,14 @@
 /* Everything below eventfd() is in place on return; 0 or an errno value. */
 int object_prepare(void);
 
-/* eventfd(2) in user space. `initial` is the count, or the events; `flags` has been checked. ENOSYS
- * where the shim cannot emulate and the
- * kernel should serve; EMFILE, ENFILE and ENOMEM are the program's own. */
+/* eventfd(2) in user space. `initial` is the count, the events, or the clock; `flags` has been
+ * checked. ENOSYS where the shim cannot emulate and the kernel should serve; EMFILE, ENFILE and
+ * ENOMEM are the program's own. */
 struct outcome object_create(enum slot_kind kind, uint64_t initial, int flags);
+
+/* The same in a vfork child, where the kernel has no eventfds: nothing is noted in the memory,
+ * which is the parent's. Such a child finds all eventfds by their files. */
+struct outcome object_create_borrowed(enum slot_kind kind, uint64_t initial, int flags);
 
 /* What object_is() does where the entry is not that of a living object, or may not be of this
  * process. */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/uio.h>
 
 #include "core/counter.h"
 #include "core/fdio.h"
@@ -17,7 +18,11 @@
 #define F_DUPFD_QUERY (1024 + 3)
 #endif
 #ifndef RWF_NOWAIT
+#define RWF_HIPRI 1
+#define RWF_DSYNC 2
+#define RWF_SYNC 4
 #define RWF_NOWAIT 8
+#define RWF_APPEND 16
 #endif
 
 static const struct {
@@ -31,10 +36,42 @@ static const struct {
 
 enum { STATUS_FLAGS = sizeof(status_flags) / sizeof(status_flags[0]) };
 
+/* The call at a position that is as old as the kernel, and says the same of it; or 0. */
+static long plain_call(long nr)
+{
+	switch (nr) {
+	case SYS_preadv: /* 2.6.30 */
+	case SYS_preadv2:
+		return SYS_pread64;
+	case SYS_pwritev:
+	case SYS_pwritev2:
+		return SYS_pwrite64;
+	default:
+		return 0;
+	}
+}
+
 struct outcome oddio_ask(long nr, const long args[6], unsigned fakes)
 {
+	uint64_t word = 1;
+	const long plain[6] = {args[0], (long)&word, sizeof(word), args[3]};
+	long ret;
+
 	stats_syscall();
-	return outcome_raw(decoy_syscall(nr, args, fakes));
+	ret = decoy_syscall(nr, args, fakes);
+	if (ret == -ENOSYS && plain_call(nr))
+		ret = decoy_syscall(plain_call(nr), plain, fakes);
+	return outcome_raw(ret);
+}
+
+/* Before 4.6 there are no flags, and today's kernels are the model: a plain write takes none but
+ * the first, which asks for nothing. Whether the rest is sound whoever moves the counter will find.
+ */
+static struct outcome takes_flags(long nr, int flags)
+{
+	const int known = RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND;
+
+	return outcome_err(flags & ~(nr == SYS_preadv2 ? known : RWF_HIPRI) ? EOPNOTSUPP : EAGAIN);
 }
 
 /* What the kernel says of a vector call that moves the counter, before the counter is moved: on a
@@ -46,11 +83,13 @@ static struct outcome ask_vector(long nr, uint64_t count, const struct iovec *io
 	long ret;
 
 	stats_syscall();
+	if (decoy == -ENOSYS)
+		return takes_flags(nr, flags);
 	if (decoy < 0)
 		return outcome_raw(decoy);
 	ret = raw_syscall6(nr, decoy, (long)iov, n, -1, -1, flags);
 	decoy_close(decoy);
-	return outcome_raw(ret);
+	return ret == -ENOSYS ? takes_flags(nr, flags) : outcome_raw(ret);
 }
 
 /* A mask has a plain read and a plain write, as the counter's write is on the running kernel: what
@@ -126,7 +165,7 @@ static void set_status(struct slot *slot, int status, uint32_t which)
 /* F_SETFL as the kernel judges it; the flags that result, or -errno. */
 static int ask_setfl(int before, long asked)
 {
-	int decoy = decoy_open(0);
+	int decoy = decoy_alike();
 	int ret;
 
 	stats_syscall();
@@ -179,6 +218,8 @@ static struct outcome get_owner(const struct fdref *ref)
 	struct f_owner_ex owner;
 	struct outcome outcome = fifo_call(SYS_fcntl, ref, F_GETOWN_EX, (long)&owner);
 
+	if (outcome.err == EINVAL) /* before 2.6.32 */
+		return outcome_ok(raw_fcntl(ref->fd, F_GETOWN, 0));
 	if (outcome.err)
 		return outcome;
 	return outcome_ok(owner.type == F_OWNER_PGRP ? -owner.pid : owner.pid);
@@ -215,6 +256,15 @@ static struct outcome set_nonblocking(const struct fdref *ref, const int *on)
 	return outcome_ok(0);
 }
 
+/* An eventfd has no ioctl of its own; what stands in for one may have. */
+static struct outcome ask_ioctl(const struct fdref *ref, unsigned long request, long arg)
+{
+	struct outcome outcome =
+		oddio_ask(SYS_ioctl, (const long[6]){ref->fd, (long)request, arg}, 1);
+
+	return outcome.err == EINVAL && decoy_stands_in() ? outcome_err(ENOTTY) : outcome;
+}
+
 struct outcome oddio_ioctl(const struct fdref *ref, unsigned long request, long arg)
 {
 	switch ((unsigned)request) { /* as the kernel takes it */
@@ -224,6 +274,6 @@ struct outcome oddio_ioctl(const struct fdref *ref, unsigned long request, long 
 	case FIONCLEX:
 		return fifo_call(SYS_ioctl, ref, (long)request, arg);
 	default:
-		return oddio_ask(SYS_ioctl, (const long[6]){ref->fd, (long)request, arg}, 1);
+		return ask_ioctl(ref, request, arg);
 	}
 }

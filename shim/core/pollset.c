@@ -9,10 +9,13 @@
 
 #include "core/eager.h"
 #include "core/pollsleep.h"
+#include "core/signalset.h"
 #include "core/stats.h"
 #include "core/timeout.h"
+#include "core/timers.h"
 #include "core/usermem.h"
-#include "sys/raw.h"
+#include "sys/alone.h"
+#include "sys/older.h"
 #include "sys/real.h"
 
 /* Below this many entries RLIMIT_NOFILE is taken to allow them. */
@@ -24,8 +27,7 @@ static bool too_long(nfds_t n)
 
 	if (n <= SURELY_ALLOWED)
 		return false;
-	return raw_syscall6(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&limit, 0, 0) ||
-	       n > limit.rlim_cur;
+	return older_limit(RLIMIT_NOFILE, NULL, &limit) || n > limit.rlim_cur;
 }
 
 /* One look for each, and nothing in between: it is what a poll of ordinary fds costs. */
@@ -46,6 +48,7 @@ static inline bool all_foreign(const struct pollfd *fds, nfds_t n)
 
 static __attribute__((noinline)) bool any_is_ours(const struct pollfd *fds, nfds_t n)
 {
+	timers_look();
 	for (nfds_t i = 0; i < n; i++) {
 		int fd = fds[i].fd;
 
@@ -55,6 +58,8 @@ static __attribute__((noinline)) bool any_is_ours(const struct pollfd *fds, nfds
 			return !too_long(n);
 		demote_set_of(fd);
 		eager_all();
+		if (signalset_has(fd))
+			return !too_long(n);
 	}
 	return false;
 }
@@ -80,6 +85,7 @@ static long look_first(struct pollset *set)
 		set->asked[i] = (struct pollfd){.fd = -1};
 		if (!object_is(&fd, &ref)) {
 			pollsleep_leave_to_kernel(set, i, fd);
+			ready += pollsleep_signals(set, i) != 0;
 			continue;
 		}
 		set->entries[i].fake = true;
@@ -97,9 +103,20 @@ static long look_again(struct pollset *set)
 	for (nfds_t i = 0; i < set->n; i++) {
 		if (set->entries[i].fake)
 			set->asked[i].revents = pollsleep_look(set, i);
+		else
+			set->asked[i].revents =
+				(short)(set->asked[i].revents | pollsleep_signals(set, i));
 		ready += set->asked[i].revents != 0;
 	}
 	return ready;
+}
+
+/* With an end: which signals are waited for may change meanwhile. */
+static const struct timespec *in_slices(const struct timespec *timeout)
+{
+	static const struct timespec slice = {.tv_sec = 1};
+
+	return alone() || (timeout && timeout->tv_sec < slice.tv_sec) ? timeout : &slice;
 }
 
 static struct outcome ask_kernel(
@@ -119,6 +136,25 @@ static void forget_answers(struct pollset *set)
 {
 	for (nfds_t i = 0; i < set->n; i++)
 		set->asked[i].revents = 0;
+}
+
+/* The same, and is told of signals that the program's signalfds wait for. */
+static struct outcome sleep_in_kernel(struct pollset *set, const struct timespec *timeout)
+{
+	struct outcome outcome;
+
+	if (!set->signals)
+		return ask_kernel(set, timeout, set->mask);
+	signaldoor_open(&set->door, set->signals, set->mask);
+	set->door_open = true;
+	outcome = ask_kernel(set, in_slices(timeout), &set->door.during);
+	if (outcome.err == EINTR && signaldoor_came()) {
+		forget_answers(set);
+		outcome = outcome_ok(0);
+	}
+	set->door_open = false;
+	signaldoor_close(&set->door);
+	return outcome;
 }
 
 /* Some fake entries are ready: the others are looked at without waiting, and no signal is an
@@ -154,10 +190,11 @@ static struct outcome sleep_and_look(struct pollset *set, const struct timespec 
 
 		if (err)
 			return outcome_err(err);
-		outcome = ask_kernel(set, timeout, set->mask);
+		outcome = sleep_in_kernel(set, timeout);
 		if (outcome.err)
 			return outcome;
 		pollsleep_woken(set);
+		timers_look();
 		outcome.value = look_again(set);
 		if (outcome.value || timeout_over(&limit, &left))
 			return outcome;

@@ -11,8 +11,11 @@
 #include "core/internal.h"
 #include "core/mirror.h"
 #include "core/pollset.h"
+#include "core/signalfd.h"
+#include "core/signalset.h"
 #include "core/stats.h"
 #include "sys/passing.h"
+#include "sys/older.h"
 #include "sys/raw.h"
 
 enum { WOKEN_AT_ONCE = 64 };
@@ -131,6 +134,12 @@ static int start_sleep(struct pollset *set, nfds_t i)
 		pollsleep_leave_to_kernel(set, i, fd);
 		return 0;
 	}
+	if (slot_is_signal(ref.object)) {
+		entry->class = CLASS_NONE;
+		if (set->fds[i].events & POLLIN)
+			set->signals |= signalfd_signals(ref.object);
+		return 0;
+	}
 	entry->class = (uint8_t)slot_class(ref.object, (uint16_t)set->fds[i].events);
 	if (slot_is_mask(ref.object) && !has_class(set, i, &ref))
 		return sleep_on_mask(set, i, &ref);
@@ -140,7 +149,8 @@ static int start_sleep(struct pollset *set, nfds_t i)
 		entry->class = CLASS_NONE;
 		return 0;
 	}
-	if (entry->class == CLASS_IN && (set->fds[i].events & POLLOUT))
+	if (entry->class == CLASS_IN &&
+		(set->fds[i].events & POLLOUT & (int)slot_possible(ref.object)))
 		mirror_keep_room(&ref);
 	if (mirror_watch(&ref, entry->class, false))
 		return ENOMEM;
@@ -174,10 +184,17 @@ static bool must_leave_out(const struct pollset *set, nfds_t i)
 	return !object_is(&fd, &now) || now.slot != old.slot || now.generation != old.generation;
 }
 
+/* The FIFO shows OUT, a timer never does. */
+static bool is_timer(const struct entry *entry)
+{
+	return entry->held && slot_is_timer(slotpool_slots + entry->slot);
+}
+
 static int prepare_entry(struct pollset *set, nfds_t i)
 {
 	struct entry *entry = &set->entries[i];
 	int fd, err = entry->held || entry->mask ? 0 : start_sleep(set, i);
+	int shown = POLLIN | (is_timer(entry) ? 0 : POLLOUT);
 
 	if (err || !entry->fake || entry->class == CLASS_NONE)
 		return err;
@@ -186,8 +203,7 @@ static int prepare_entry(struct pollset *set, nfds_t i)
 		return ENOMEM;
 	set->asked[i].fd = fd;
 	set->asked[i].events =
-		(short)(entry->class == CLASS_IN ? set->fds[i].events & (POLLIN | POLLOUT)
-						 : POLLIN);
+		(short)(entry->class == CLASS_IN ? set->fds[i].events & shown : POLLIN);
 	return 0;
 }
 
@@ -195,9 +211,12 @@ int pollsleep_prepare(struct pollset *set)
 {
 	int err = 0;
 
+	set->signals = 0;
 	for (nfds_t i = 0; i < set->n && !err; i++) {
 		if (set->entries[i].fake)
 			err = prepare_entry(set, i);
+		else if (signalset_has(set->fds[i].fd))
+			set->signals |= signalset_signals(set->fds[i].fd);
 	}
 	return err;
 }
@@ -244,6 +263,15 @@ short pollsleep_look(struct pollset *set, nfds_t i)
 	return shown;
 }
 
+short pollsleep_signals(const struct pollset *set, nfds_t i)
+{
+	int fd = set->fds[i].fd;
+
+	if (!signalset_has(fd) || !signalset_ready(fd))
+		return 0;
+	return (short)(set->fds[i].events & (POLLIN | POLLRDNORM));
+}
+
 void pollsleep_woken(const struct pollset *set)
 {
 	struct epoll_event events[WOKEN_AT_ONCE];
@@ -251,7 +279,7 @@ void pollsleep_woken(const struct pollset *set)
 
 	while (set->masks >= 0 && n == WOKEN_AT_ONCE) {
 		stats_syscall();
-		n = raw_syscall6(SYS_epoll_pwait, set->masks, (long)events, WOKEN_AT_ONCE, 0, 0, 0);
+		n = older_epoll_wait(set->masks, events, WOKEN_AT_ONCE, 0);
 	}
 }
 
@@ -259,6 +287,8 @@ void pollsleep_end(struct pollset *set)
 {
 	if (set->masks >= 0)
 		internal_close(set->masks);
+	if (set->door_open)
+		signaldoor_close(&set->door);
 	for (nfds_t i = 0; i < set->n; i++) {
 		struct fdref ref = ref_of(set, i);
 

@@ -10,6 +10,7 @@
 
 #include "core/object.h"
 #include "core/scratch.h"
+#include "core/signaldoor.h"
 
 /* What an entry was when the call began. A fake one sleeps on its object, as in the kernel,
  * whatever becomes of the number; what it shows is what has the number then. */
@@ -32,9 +33,12 @@ struct pollset {
 	const sigset_t *mask;
 	struct pollfd *asked; /* what the kernel is asked to sleep on */
 	struct entry *entries;
-	nfds_t foreign; /* entries for the kernel */
-	short always;	/* bits shown unasked */
-	int masks;	/* epoll set of the masks slept on; -1 where there is none yet */
+	nfds_t foreign;	  /* entries for the kernel */
+	short always;	  /* bits shown unasked */
+	int masks;	  /* epoll set of the masks slept on; -1 where there is none yet */
+	uint64_t signals; /* that would make one of its signalfds ready */
+	struct signaldoor door;
+	bool door_open;
 	struct scratch scratch;
 };
 
@@ -56,6 +60,9 @@ int pollsleep_prepare(struct pollset *set);
 
 /* What fake entry i shows after the kernel's answer. */
 short pollsleep_look(struct pollset *set, nfds_t i);
+
+/* What a foreign entry shows besides: a set with a signalfd in it that is ready. */
+short pollsleep_signals(const struct pollset *set, nfds_t i);
 
 /* The kernel has answered: edges of masks that it woke us for are over. */
 void pollsleep_woken(const struct pollset *set);

@@ -339,3 +339,8 @@ uint32_t pool_tag(const struct pool *pool)
 {
 	return atomic_load(&pool->tag);
 }
+
+_Atomic uint64_t *pool_words(const struct pool *pool)
+{
+	return atomic_load(&pool->head)->words;
+}

@@ -53,6 +53,9 @@ bool pool_inherit(struct pool *pool, uint32_t index);
 /* Finds the free items whose takers or givers died on the way. */
 void pool_mend(struct pool *pool);
 
+/* POOL_WORDS words in the head that are the user's. */
+_Atomic uint64_t *pool_words(const struct pool *pool);
+
 /* One above the highest index ever handed out. */
 uint32_t pool_used(struct pool *pool);
 

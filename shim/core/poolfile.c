@@ -10,6 +10,7 @@
 
 #include "core/store.h"
 #include "core/text.h"
+#include "sys/older.h"
 #include "sys/passing.h"
 #include "sys/raw.h"
 
@@ -26,20 +27,17 @@ static bool file_size_allowed(off_t size)
 {
 	struct rlimit limit;
 
-	if (raw_syscall6(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, (long)&limit, 0, 0))
+	if (older_limit(RLIMIT_FSIZE, NULL, &limit))
 		return true;
 	return limit.rlim_cur == RLIM_INFINITY || (off_t)limit.rlim_cur >= size;
 }
 
-/* Where a file system cannot reserve: zeros are appended, so that nothing that others write
- * meanwhile is overwritten. */
-static int append_up_to(int fd, off_t size)
+static int append_zeros(int fd, off_t size)
 {
 	static const char zeros[4096];
 	struct stat st;
 	long ret;
 
-	raw_fcntl(fd, F_SETFL, O_APPEND);
 	for (;;) {
 		if (raw_syscall3(SYS_fstat, fd, (long)&st, 0))
 			return EIO;
@@ -51,6 +49,18 @@ static int append_up_to(int fd, off_t size)
 	}
 }
 
+/* Where a file system, or a kernel before 2.6.23, cannot reserve: zeros are appended, so that
+ * nothing that others write meanwhile is overwritten. With O_APPEND a pwrite would append, too. */
+static int append_up_to(int fd, off_t size)
+{
+	int err;
+
+	raw_fcntl(fd, F_SETFL, O_APPEND);
+	err = append_zeros(fd, size);
+	raw_fcntl(fd, F_SETFL, 0);
+	return err;
+}
+
 int poolfile_reserve(int fd, off_t from, off_t to)
 {
 	long ret;
@@ -60,7 +70,7 @@ int poolfile_reserve(int fd, off_t from, off_t to)
 	do {
 		ret = raw_syscall6(SYS_fallocate, fd, 0, from, to - from, 0, 0);
 	} while (ret == -EINTR);
-	return ret == -EOPNOTSUPP ? append_up_to(fd, to) : (int)-ret;
+	return ret == -EOPNOTSUPP || ret == -ENOSYS ? append_up_to(fd, to) : (int)-ret;
 }
 
 static uint32_t random_word(void)

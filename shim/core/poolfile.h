@@ -10,7 +10,7 @@
 #include "core/pool.h"
 
 /* A head of one page; then a bit for each item, set while it is free; then the items. */
-enum { HEAD_BYTES = 4096, MARKS_PAGE = 4096, SUMMARY_WORDS = 256 };
+enum { HEAD_BYTES = 4096, MARKS_PAGE = 4096, SUMMARY_WORDS = 256, POOL_WORDS = 64 };
 
 struct pool_head {
 	char magic[8]; /* these four are written before the file gets its name */
@@ -26,6 +26,8 @@ struct pool_head {
 	/* A bit for each word of free bits, set where that word may have one: set after the free
 	 * bit, cleared by whoever finds the word empty, who then looks once more. */
 	_Atomic uint64_t summary[SUMMARY_WORDS];
+	/* Of whoever has the pool, zeros at first. */
+	_Atomic uint64_t words[POOL_WORDS];
 };
 
 _Static_assert(sizeof(struct pool_head) <= HEAD_BYTES, "the head is one page");

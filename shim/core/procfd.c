@@ -14,6 +14,7 @@
 #include "core/text.h"
 #include "core/usermem.h"
 #include "sys/decoy.h"
+#include "sys/older.h"
 #include "sys/passing.h"
 #include "sys/raw.h"
 
@@ -24,6 +25,10 @@ static const char *link_text(int index)
 {
 	const struct slot *slot = slotpool_slot((uint32_t)index);
 
+	if (slot && slot_is_signal(slot))
+		return "anon_inode:[signalfd]";
+	if (slot && slot_is_timer(slot))
+		return "anon_inode:[timerfd]";
 	return slot && slot_is_ring(slot) ? "anon_inode:[asyncfd]" : "anon_inode:[eventfd]";
 }
 
@@ -65,7 +70,8 @@ static void replace(int from, int to)
 {
 	int cloexec = raw_fcntl(to, F_GETFD, 0) & FD_CLOEXEC ? O_CLOEXEC : 0;
 
-	raw_syscall3(SYS_dup3, from, to, cloexec);
+	if (raw_syscall3(SYS_dup3, from, to, cloexec) == -ENOSYS)
+		older_dup3(from, to, cloexec);
 	passing_close(from);
 }
 
@@ -73,7 +79,7 @@ static void replace(int from, int to)
 static int open_as_eventfd(int fd, int flags)
 {
 	char name[NAME_BYTES];
-	int decoy = decoy_open(0);
+	int decoy = decoy_alike();
 	int opened;
 
 	if (decoy < 0)
@@ -120,7 +126,8 @@ static bool leads_to_fifo(int dir, const char *path)
 
 	if (!fdtable_used() || !candidate(path))
 		return false;
-	fd = passing_openat(dir, path, O_PATH | O_CLOEXEC, 0);
+	/* before 2.6.39 there is no O_PATH: it opens, and must not wait for a writer */
+	fd = passing_openat(dir, path, O_PATH | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
 	if (fd < 0)
 		return false;
 	n = link_of(fd, target, sizeof(target));
@@ -135,9 +142,19 @@ struct outcome procfd_stat(int dir, const char *path, struct stat *st, int flags
 	return oddio_ask(SYS_fstat, (const long[6]){-1, (long)st}, 1);
 }
 
+/* The kernel's struct statx as far as the mode: not every libc has it. */
+struct statx_head {
+	uint32_t mask, block_size;
+	uint64_t attributes;
+	uint32_t links, uid, gid;
+	uint16_t mode;
+};
+
 struct outcome procfd_statx(int dir, const char *path, int flags, unsigned mask, struct statx *st)
 {
-	if ((flags & AT_SYMLINK_NOFOLLOW) || !S_ISFIFO(st->stx_mode) || !leads_to_fifo(dir, path))
+	const struct statx_head *head = (const struct statx_head *)(const void *)st;
+
+	if ((flags & AT_SYMLINK_NOFOLLOW) || !S_ISFIFO(head->mode) || !leads_to_fifo(dir, path))
 		return outcome_ok(0);
 	flags |= AT_EMPTY_PATH;
 	return oddio_ask(SYS_statx, (const long[6]){-1, (long)"", flags, mask, (long)st}, 1);

@@ -16,6 +16,7 @@
 int procfd_opened(int fd, const char *path, int flags);
 
 /* A stat of `path` succeeded. Where it told of a fake fd's FIFO, asks anew of an eventfd. */
+struct statx;
 struct outcome procfd_stat(int dir, const char *path, struct stat *st, int flags);
 struct outcome procfd_statx(int dir, const char *path, int flags, unsigned mask, struct statx *st);
 

@@ -13,6 +13,7 @@
 #include "core/pollset.h"
 #include "core/scratch.h"
 #include "core/timeout.h"
+#include "core/timers.h"
 #include "core/usermem.h"
 #include "sys/raw.h"
 
@@ -94,6 +95,7 @@ bool selectset_concerned(const struct selectset *set)
 		n = (int)fdtable_top();
 	if (all_foreign(set, n))
 		return false;
+	timers_look();
 	for (int fd = 0; fd < n; fd++) {
 		if (fdtable_foreign(fd) ||
 			!(has(set->in, fd) || has(set->out, fd) || has(set->except, fd)))

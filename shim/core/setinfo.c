@@ -31,7 +31,8 @@ static bool field(const char *line, const char *name, uint64_t *value)
 	}
 }
 
-/* tfd:        5 events:       19 data: 123456789abcdef0  pos:0 ino:407 sdev:1a */
+/* Before 5.1 there is no ino.
+ * tfd:        5 events:       19 data: 123456789abcdef0  pos:0 ino:407 sdev:1a */
 static bool is_line_of(char *line, int fd, uint64_t inode)
 {
 	const char *at = line + strlen("tfd:");
@@ -41,7 +42,7 @@ static bool is_line_of(char *line, int fd, uint64_t inode)
 		return false;
 	while (*at == ' ')
 		at++;
-	return text_parse_int(&at) == fd && field(line, " ino:", &found) && found == inode;
+	return text_parse_int(&at) == fd && (!field(line, " ino:", &found) || found == inode);
 }
 
 static bool parse(const char *line, struct epoll_event *event)

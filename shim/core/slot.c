@@ -2,6 +2,8 @@
 
 #include "core/asyncring.h"
 #include "core/counter.h"
+#include "core/signalfd.h"
+#include "core/timer.h"
 
 uint32_t slot_state(const struct slot *slot)
 {
@@ -9,6 +11,10 @@ uint32_t slot_state(const struct slot *slot)
 		return asyncring_state(slot);
 	if (slot_is_mask(slot))
 		return mask_events(atomic_load(&slot->mask.state));
+	if (slot_is_signal(slot))
+		return signalfd_state(slot);
+	if (slot_is_timer(slot))
+		return timer_fired(timer_guess(&slot->mask)) ? EPOLLIN : 0;
 	return counter_state(atomic_load(&slot->count));
 }
 
@@ -44,6 +50,9 @@ uint32_t slot_possible(const struct slot *slot)
 		return POLL_BITS;
 	case KIND_ASYNC:
 		return EPOLLIN | EPOLLERR;
+	case KIND_SIGNAL:
+	case KIND_TIMER:
+		return EPOLLIN;
 	default:
 		return EPOLLIN | EPOLLOUT;
 	}
@@ -78,5 +87,5 @@ bool slot_shows(const struct slot *slot, unsigned class)
 
 bool slot_at_limit(const struct slot *slot)
 {
-	return !slot_is_mask(slot) && !(slot_state(slot) & (EPOLLOUT | EPOLLERR));
+	return slot_kind(slot) == KIND_COUNTER && !(slot_state(slot) & (EPOLLOUT | EPOLLERR));
 }

@@ -18,6 +18,11 @@ enum slot_kind {
 	/* A ring in the memory of each process, see asyncring.h: watched as a mask is, whose
 	 * version moves with each addition; levels fall lazily. Neither read nor written. */
 	KIND_ASYNC = 4,
+	/* A timerfd, see timer.h: watched as a counter is, which shows IN or nothing. Its state is
+	 * in the mask's cell. */
+	KIND_TIMER = 5,
+	/* A signalfd: its mask is in the place of the count, and nothing of it is ever mirrored. */
+	KIND_SIGNAL = 6,
 };
 
 /* slot.life = generation << LIFE_STATE_BITS | state */
@@ -54,6 +59,12 @@ enum {
 /* Of an asyncfd: its processes may see different rings, so that none may take the others' level
  * down. */
 #define SLOT_DIFFERS 0x200u
+/* Of a timer: several processes have it; the flags it was set with last; its clock. */
+#define SLOT_SHARED 0x400u
+#define SLOT_ABSTIME 0x800u
+#define SLOT_CANCEL_ON_SET 0x1000u
+#define SLOT_CLOCK_SHIFT 16
+#define SLOT_CLOCK_MASK 0xfu
 #define SLOT_STATUS_MASK (SLOT_NONBLOCK | SLOT_APPEND | SLOT_NOATIME)
 
 /* slot.watched: bit c says that class c is mirrored, bit c + WATCHED_EDGE that every operation must
@@ -127,7 +138,7 @@ struct slot {
 	_Atomic uint64_t inode;
 	/* level.h: epoch << 1 | landed, a word for each class. */
 	_Atomic uint32_t level[CLASS_COUNT];
-	/* Of a mask: what it shows. */
+	/* Of a mask: what it shows. Of a timer its state, see timer.h. */
 	struct mask_cell mask;
 	/* Of a mask: how many watchers, of every process, ask for what besides. Raised before they
 	 * look, lowered when they have gone, but for those that were killed. */
@@ -179,7 +190,29 @@ static inline bool slot_signalled(const struct slot *slot)
 /* A mask, in either dialect; or what is watched as one. */
 static inline bool slot_is_mask(const struct slot *slot)
 {
-	return slot_kind(slot) >= KIND_MASK;
+	return (unsigned)slot_kind(slot) - KIND_MASK <= KIND_ASYNC - KIND_MASK;
+}
+
+static inline bool slot_is_signal(const struct slot *slot)
+{
+	return slot_kind(slot) == KIND_SIGNAL;
+}
+
+static inline bool slot_is_timer(const struct slot *slot)
+{
+	return slot_kind(slot) == KIND_TIMER;
+}
+
+/* Of a timer, which nobody waits for to write: how many threads have found it due, and tell. */
+static inline _Atomic uint32_t *slot_telling(struct slot *slot)
+{
+	return &slot->write_seq;
+}
+
+/* Of a timer. */
+static inline int slot_clock(const struct slot *slot)
+{
+	return (int)(atomic_load(&slot->flags) >> SLOT_CLOCK_SHIFT & SLOT_CLOCK_MASK);
 }
 
 /* The poll bits the object shows now. */

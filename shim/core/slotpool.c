@@ -9,6 +9,7 @@
 #include "core/process.h"
 #include "core/fifo.h"
 #include "core/store.h"
+#include "core/timer.h"
 #include "core/watch.h"
 
 /* Where no slot has been given back, a process asks after many at first and then after two each
@@ -37,6 +38,11 @@ int slotpool_open(void)
 struct slot *slotpool_slot(uint32_t index)
 {
 	return pool_item(&slots, index);
+}
+
+struct timers_bell *slotpool_bells(void)
+{
+	return (struct timers_bell *)pool_words(&slots);
 }
 
 uint32_t slotpool_used(void)
@@ -215,11 +221,19 @@ static void set_state(struct slot *slot, uint64_t initial)
 {
 	struct mask_pair before;
 
-	if (!slot_is_mask(slot)) {
+	if (slot_kind(slot) == KIND_COUNTER || slot_is_signal(slot)) {
 		atomic_store(&slot->count, initial);
 		return;
 	}
 	atomic_store(&slot->count, 0);
+	if (slot_is_timer(slot)) {
+		struct timer timer = timer_guess(&slot->mask);
+
+		while (!timer_swap(&slot->mask, &timer, (struct timer){0, 0}))
+			;
+		atomic_store(slot_telling(slot), 0);
+		return;
+	}
 	atomic_store(&slot->wanted, EPOLLERR | EPOLLHUP);
 	atomic_store(&slot->watchers, 0);
 	before = mask_guess(&slot->mask); /* writes to the slot's last object may be late */

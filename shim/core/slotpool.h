@@ -17,6 +17,9 @@ extern struct slot *slotpool_slots;
 /* The slot of an index that came from shared memory or a file name; NULL where it is none. */
 struct slot *slotpool_slot(uint32_t index);
 
+/* What timers.h needs that all processes share. */
+struct timers_bell *slotpool_bells(void);
+
 /* One above the highest slot ever used. */
 uint32_t slotpool_used(void);
 

@@ -36,8 +36,13 @@ static bool probe_store(uintptr_t address)
 	static uint32_t nobody;
 	int add_nothing = FUTEX_OP(FUTEX_OP_ADD, 0, FUTEX_OP_CMP_LT, -2048);
 
-	return raw_syscall6(SYS_futex, (long)&nobody, FUTEX_WAKE_OP | FUTEX_PRIVATE_FLAG, 0, 0,
-		       (long)address, add_nothing) != -EFAULT;
+	long ret = raw_syscall6(SYS_futex, (long)&nobody, FUTEX_WAKE_OP | FUTEX_PRIVATE_FLAG, 0, 0,
+		(long)address, add_nothing);
+
+	if (ret == -ENOSYS) /* before 2.6.22 */
+		ret = raw_syscall6(
+			SYS_futex, (long)&nobody, FUTEX_WAKE_OP, 0, 0, (long)address, add_nothing);
+	return ret != -EFAULT;
 }
 
 /* A futex word does not make the stack grow; a load of the kernel's does. */

@@ -3,11 +3,11 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
-#include <pthread.h>
 #include <stddef.h>
 #include <time.h>
 
 #include "core/stats.h"
+#include "sys/cancel.h"
 #include "sys/raw.h"
 
 /* A futex wait without a timeout is restarted after a SA_RESTART handler and gives EINTR after any
@@ -15,13 +15,10 @@
  * taken nothing. */
 static int futex_wait(const _Atomic uint32_t *word, uint32_t value, const struct timespec *timeout)
 {
-	int type;
 	long ret;
 
 	stats_syscall();
-	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);
-	ret = raw_syscall6(SYS_futex, (long)word, FUTEX_WAIT, value, (long)timeout, 0, 0);
-	pthread_setcanceltype(type, &type);
+	ret = cancel_futex_wait(word, value, timeout);
 	return ret == -EINTR || ret == -EAGAIN ? (int)-ret : 0;
 }
 

@@ -52,8 +52,7 @@ static bool sleep_on(const _Atomic uint32_t *word, uint32_t value, int ms)
 {
 	const struct timespec limit = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
 
-	return raw_syscall6(SYS_futex, (long)word, FUTEX_WAIT_PRIVATE, value, (long)&limit, 0, 0) ==
-	       -ETIMEDOUT;
+	return raw_futex_until(word, FUTEX_WAIT_PRIVATE, value, &limit) == -ETIMEDOUT;
 }
 
 static bool enough_threads(void)

@@ -1,11 +1,16 @@
 /* asyncfd_submit, and its operations: libc's functions as the program would call them. */
+#include <errno.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "interpose/interpose.h"
 
+#include "core/usermem.h"
 #include "core/workers.h"
 #include "efdshim/asyncfd.h"
 #include "sys/raw.h"
+
+enum { STATX_BYTES = 256 }; /* of a struct statx, which not every libc has */
 
 SHIM_EXPORT int asyncfd_submit(int asfd, const struct asyncfd_op *ops, int n);
 
@@ -25,7 +30,11 @@ __attribute__((no_sanitize("undefined"))) static long call(const struct asyncfd_
 		return openat(op->fd, op->path, op->flags, op->mode);
 	case ASYNCFD_CLOSE:
 		return close(op->fd);
-	default:
+	default: /* where the kernel has no statx libc fills the buffer in itself */
+		if (!usermem_storable(op->buf, STATX_BYTES)) {
+			errno = EFAULT;
+			return -1;
+		}
 		return statx(op->fd, op->path, op->flags, op->mode, op->buf);
 	}
 }

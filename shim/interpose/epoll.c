@@ -4,10 +4,14 @@
 #include "core/epollset.h"
 #include "core/plainset.h"
 #include "core/eventpoll.h"
+#include "core/exclusive.h"
 #include "core/front.h"
 #include "core/setid.h"
 #include "core/timeout.h"
+#include "core/signalset.h"
 #include "core/usermem.h"
+#include "interpose/epollolder.h"
+#include "sys/older.h"
 
 static int new_set(int epfd)
 {
@@ -21,12 +25,22 @@ static int new_set(int epfd)
 
 int epoll_create(int size)
 {
-	return new_set(real()->epoll_create(size));
+	int saved = errno;
+	int epfd = real()->epoll_create(size);
+
+	if (epfd < 0 && errno == ENOSYS && size > 0)
+		epfd = (int)older_return(saved, older_epoll_create1(0));
+	return new_set(epfd);
 }
 
 int epoll_create1(int flags)
 {
-	return new_set(real()->epoll_create1(flags));
+	int saved = errno;
+	int epfd = real()->epoll_create1(flags);
+
+	if (epfd < 0 && errno == ENOSYS)
+		epfd = (int)older_return(saved, older_epoll_create1(flags));
+	return new_set(epfd);
 }
 
 /* What is in an eventpoll is for its own calls. */
@@ -44,9 +58,16 @@ int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 		return refuse();
 	if (object_is(&fd, &ref))
 		return (int)outcome_return(epollset_ctl(epfd, op, &ref, event));
+	if (op == EPOLL_CTL_MOD && atomic_load(&exclusive_kept) && exclusive_is(epfd, fd))
+		return refuse();
 	ret = real()->epoll_ctl(epfd, op, fd, event);
+	if (!ret && op != EPOLL_CTL_DEL && (event->events & EPOLLEXCLUSIVE) &&
+		exclusive_done(epfd, op, fd, event->events))
+		return refuse();
 	if (!ret && op == EPOLL_CTL_ADD)
 		front_note_foreign(epfd);
+	if (!ret && fdtable_kind(fd) == FD_SET)
+		signalset_nested(op, epfd, fd, event);
 	if (!ret && op != EPOLL_CTL_DEL && fdtable_kind(fd) == FD_SET)
 		epollset_nested(epfd, fd, event->events);
 	return ret;
@@ -65,14 +86,14 @@ static struct outcome attempt_wait(const struct epoll_call *call)
 
 static struct outcome attempt_pwait(const struct epoll_call *call)
 {
-	return answer(real()->epoll_pwait(
+	return answer(epollolder_pwait(
 		call->epfd, call->events, call->max, timeout_to_ms(call->timeout), call->mask));
 }
 
 static struct outcome attempt_pwait2(const struct epoll_call *call)
 {
-	return answer(real()->epoll_pwait2(
-		call->epfd, call->events, call->max, call->timeout, call->mask));
+	return answer(
+		epollolder_pwait2(call->epfd, call->events, call->max, call->timeout, call->mask));
 }
 
 static int wait_by(struct epoll_call *call)
@@ -113,7 +134,7 @@ static SHIM_LONG_WAY int any_epoll_pwait(
 int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeout, const sigset_t *mask)
 {
 	if (plainset_is(epfd))
-		return real()->epoll_pwait(epfd, events, max, timeout, mask);
+		return epollolder_pwait(epfd, events, max, timeout, mask);
 	return any_epoll_pwait(epfd, events, max, timeout, mask);
 }
 
@@ -128,7 +149,7 @@ static SHIM_LONG_WAY int any_epoll_pwait2(int epfd, struct epoll_event *events, 
 		.attempt = attempt_pwait2};
 
 	if (timeout && !usermem_loadable(timeout, sizeof(*timeout)))
-		return real()->epoll_pwait2(epfd, events, max, timeout, mask);
+		return epollolder_pwait2(epfd, events, max, timeout, mask);
 	return wait_by(&call);
 }
 
@@ -136,7 +157,7 @@ int epoll_pwait2(int epfd, struct epoll_event *events, int max, const struct tim
 	const sigset_t *mask)
 {
 	if (plainset_is(epfd))
-		return real()->epoll_pwait2(epfd, events, max, timeout, mask);
+		return epollolder_pwait2(epfd, events, max, timeout, mask);
 	return any_epoll_pwait2(epfd, events, max, timeout, mask);
 }
 

@@ -119,18 +119,32 @@ static void hand_to_child(const posix_spawn_file_actions_t *actions)
 		handover_inherited();
 }
 
+/* On an older kernel the child tries calls in vain, and errno is the parent's. */
+static int spawned(int saved, int err)
+{
+	if (!err)
+		errno = saved;
+	return stayed(err);
+}
+
 int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
 	const posix_spawnattr_t *attributes, char *const argv[], char *const environment[])
 {
+	int saved = errno;
+
 	hand_to_child(actions);
-	return stayed(real()->posix_spawn(pid, path, actions, attributes, argv, environment));
+	return spawned(
+		saved, real()->posix_spawn(pid, path, actions, attributes, argv, environment));
 }
 
 int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
 	const posix_spawnattr_t *attributes, char *const argv[], char *const environment[])
 {
+	int saved = errno;
+
 	hand_to_child(actions);
-	return stayed(real()->posix_spawnp(pid, file, actions, attributes, argv, environment));
+	return spawned(
+		saved, real()->posix_spawnp(pid, file, actions, attributes, argv, environment));
 }
 
 int system(const char *command)

@@ -9,6 +9,8 @@
 #include "core/eventpoll.h"
 #include "core/fdlife.h"
 #include "core/oddio.h"
+#include "sys/older.h"
+#include "sys/raw.h"
 
 /* In this order: who waits there meanwhile must not find a number that is open and means nothing.
  */
@@ -41,10 +43,21 @@ int close(int fd)
 	return long_close(fd);
 }
 
+/* ENOSYS before 5.9, and before 5.11 EINVAL of a flag. */
+static int foreign_close_range(unsigned first, unsigned last, int flags)
+{
+	int saved = errno;
+	int ret = real()->close_range(first, last, flags);
+
+	if (ret && (errno == ENOSYS || errno == EINVAL))
+		ret = (int)older_return(saved, older_close_range(first, last, (unsigned)flags));
+	return ret;
+}
+
 int close_range(unsigned first, unsigned last, int flags)
 {
 	if (!fdtable_used())
-		return real()->close_range(first, last, flags);
+		return foreign_close_range(first, last, flags);
 	return (int)outcome_return(fdlife_close_range(first, last, (unsigned)flags));
 }
 
@@ -71,33 +84,50 @@ int dup(int fd)
 
 static int call_dup2(int from, int to, int flags)
 {
+	int saved = errno;
+	int ret = real()->dup2(from, to); /* libc's may be a dup3 */
+
 	(void)flags;
-	return real()->dup2(from, to);
+	if (ret < 0 && errno == ENOSYS)
+		ret = (int)older_return(saved, older_dup3(from, to, 0));
+	return ret;
 }
 
 int dup2(int from, int to)
 {
 	if (!fdtable_used())
-		return real()->dup2(from, to);
+		return call_dup2(from, to, 0);
 	return (int)outcome_return(fdlife_dup_onto(from, to, 0, call_dup2));
 }
 
 static int call_dup3(int from, int to, int flags)
 {
-	return real()->dup3(from, to, flags);
+	int saved = errno;
+	int ret = real()->dup3(from, to, flags);
+
+	if (ret < 0 && errno == ENOSYS)
+		ret = (int)older_return(saved, older_dup3(from, to, flags));
+	return ret;
 }
 
 int dup3(int from, int to, int flags)
 {
 	if (!fdtable_used())
-		return real()->dup3(from, to, flags);
+		return call_dup3(from, to, flags);
 	return (int)outcome_return(fdlife_dup_onto(from, to, flags, call_dup3));
 }
 
 static int foreign_fcntl(int fd, int cmd, void *arg)
 {
+	int saved = errno;
 	int ret = real()->fcntl(fd, cmd, arg);
 
+	if (ret < 0 && errno == EINVAL && cmd == F_DUPFD_CLOEXEC)
+		ret = (int)older_return(saved, older_dupfd(fd, (int)(long)arg));
+	if (ret < 0 && errno == EINVAL && cmd == F_GETOWN) { /* libc asks by F_GETOWN_EX: 2.6.32 */
+		errno = saved;
+		return raw_fcntl(fd, cmd, 0); /* a process group is a negative answer */
+	}
 	if (ret >= 0 && (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC))
 		fdlife_copied(fd, ret);
 	return ret;
@@ -119,7 +149,7 @@ int fcntl(int fd, int cmd, ...)
 	return (int)outcome_return(oddio_fcntl(&ref, cmd, (long)arg));
 }
 
-int ioctl(int fd, unsigned long request, ...)
+int ioctl(int fd, ioctl_request request, ...)
 {
 	struct fdref ref;
 	va_list args;
@@ -130,7 +160,7 @@ int ioctl(int fd, unsigned long request, ...)
 	va_end(args);
 	if (!object_is(&fd, &ref))
 		return real()->ioctl(fd, request, arg);
-	return (int)outcome_return(oddio_ioctl(&ref, request, (long)arg));
+	return (int)outcome_return(oddio_ioctl(&ref, (unsigned)request, (long)arg));
 }
 
 SYMBOLS_FD(SHIM_NO_ALIAS, SHIM_ALIAS)

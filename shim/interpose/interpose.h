@@ -42,4 +42,12 @@ static inline long outcome_return(struct outcome outcome)
 	return -1;
 }
 
+/* What an older way (sys/older.h) answered after a newer call had failed: errno was `saved` before
+ * that. */
+static inline long older_return(int saved, long answer)
+{
+	errno = answer < 0 ? (int)-answer : saved;
+	return answer < 0 ? -1 : answer;
+}
+
 #endif

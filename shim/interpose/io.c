@@ -11,12 +11,30 @@
 #include "core/fdio.h"
 #include "core/late.h"
 #include "core/oddio.h"
+#include "core/process.h"
 #include "efdshim/eventfd.h"
+#include "sys/older.h"
 #include "sys/raw.h"
+
+#define FLAGS (EFD_SEMAPHORE | EFD_NONBLOCK | EFD_CLOEXEC)
+
+/* Before 2.6.27 there is the call without flags, before 2.6.22 none: what no kernel takes is EINVAL
+ * there as well. */
+static int older_eventfd(unsigned initval, int flags, int saved)
+{
+	if (flags & ~FLAGS)
+		return (int)older_return(saved, -EINVAL);
+	return (int)older_return(saved, older_eventfd2(initval, flags));
+}
 
 static int kernel_eventfd(unsigned initval, int flags)
 {
-	return object_new_file(real()->eventfd(initval, flags));
+	int saved = errno;
+	int fd = real()->eventfd(initval, flags);
+
+	if (fd < 0 && errno == ENOSYS)
+		fd = older_eventfd(initval, flags, saved);
+	return object_new_file(fd);
 }
 
 /* libvpoll asks every kernel for EFD_VPOLL, which is the same bit: it shall not take a mask for
@@ -38,13 +56,23 @@ static int make_mask(unsigned initval, int flags, const void *caller)
 	bool vpoll = config.mask == CONFIG_VPOLL;
 	struct outcome outcome;
 
-	if ((flags & ~(EFD_MASK | EFD_SEMAPHORE | EFD_NONBLOCK | EFD_CLOEXEC)) ||
-		knows_vpoll_only(caller))
+	if ((flags & ~(EFD_MASK | FLAGS)) || knows_vpoll_only(caller))
 		return kernel_eventfd(initval, flags);
 	outcome = object_create(
 		vpoll ? KIND_VPOLL : KIND_MASK, vpoll ? initval & POLL_BITS : 0, flags & ~EFD_MASK);
 	return outcome.err == ENOSYS ? kernel_eventfd(initval, flags)
 				     : (int)outcome_return(outcome);
+}
+
+static int last_resort(unsigned initval, int flags)
+{
+	int saved = errno;
+	int fd = kernel_eventfd(initval, flags);
+
+	if (fd >= 0 || errno != ENOSYS || !process_borrows_memory())
+		return fd;
+	errno = saved;
+	return (int)outcome_return(object_create_borrowed(KIND_COUNTER, initval, flags));
 }
 
 int eventfd(unsigned initval, int flags)
@@ -55,19 +83,18 @@ int eventfd(unsigned initval, int flags)
 	config_load();
 	if (flags & EFD_MASK)
 		return make_mask(initval, flags, __builtin_return_address(0));
-	if (flags & ~(EFD_SEMAPHORE | EFD_NONBLOCK | EFD_CLOEXEC))
+	if (flags & ~FLAGS)
 		return kernel_eventfd(initval, flags);
 	if (config.only_missing) {
 		int saved = errno;
 
 		fd = kernel_eventfd(initval, flags);
-		if (fd >= 0 || errno != ENOSYS)
+		if (fd >= 0 || (errno != ENOSYS && errno != EINVAL)) /* semaphores: 2.6.30 */
 			return fd;
 		errno = saved;
 	}
 	outcome = object_create(KIND_COUNTER, initval, flags);
-	return outcome.err == ENOSYS ? kernel_eventfd(initval, flags)
-				     : (int)outcome_return(outcome);
+	return outcome.err == ENOSYS ? last_resort(initval, flags) : (int)outcome_return(outcome);
 }
 
 static SHIM_LONG_WAY ssize_t read_and_look(int fd, void *buf, size_t n)

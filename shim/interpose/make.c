@@ -5,6 +5,7 @@
 
 #include "core/adopt.h"
 #include "core/behind.h"
+#include "sys/older.h"
 
 static int two_new_files(int ret, const int fds[2])
 {
@@ -17,12 +18,22 @@ static int two_new_files(int ret, const int fds[2])
 
 int socket(int domain, int type, int protocol)
 {
-	return object_new_file(real()->socket(domain, type, protocol));
+	int saved = errno;
+	int fd = real()->socket(domain, type, protocol);
+
+	if (fd < 0 && errno == EINVAL)
+		fd = (int)older_return(saved, older_socket(domain, type, protocol));
+	return object_new_file(fd);
 }
 
 int socketpair(int domain, int type, int protocol, int fds[2])
 {
-	return two_new_files(real()->socketpair(domain, type, protocol, fds), fds);
+	int saved = errno;
+	int ret = real()->socketpair(domain, type, protocol, fds);
+
+	if (ret && errno == EINVAL)
+		ret = (int)older_return(saved, older_socketpair(domain, type, protocol, fds));
+	return two_new_files(ret, fds);
 }
 
 int accept(int fd, struct sockaddr *address, socklen_t *n)
@@ -30,29 +41,44 @@ int accept(int fd, struct sockaddr *address, socklen_t *n)
 	return object_new_file(real()->accept(fd, address, n));
 }
 
+/* Without accept4 (2.6.28); it sleeps in accept, which is a cancellation point as well. */
+static SHIM_LONG_WAY int older_accept4(
+	int fd, struct sockaddr *address, socklen_t *n, int flags, int saved)
+{
+	if (!older_accept_knows(flags))
+		return (int)older_return(saved, -EINVAL);
+	errno = saved;
+	return older_flagged(real()->accept(fd, address, n), flags);
+}
+
 int accept4(int fd, struct sockaddr *address, socklen_t *n, int flags)
 {
-	return object_new_file(real()->accept4(fd, address, n, flags));
+	int saved = errno;
+	int made = real()->accept4(fd, address, n, flags);
+
+	if (made < 0 && errno == ENOSYS)
+		made = older_accept4(fd, address, n, flags, saved);
+	return object_new_file(made);
 }
 
 int pipe(int fds[2])
 {
-	return two_new_files(real()->pipe(fds), fds);
+	int saved = errno;
+	int ret = real()->pipe(fds); /* libc's may be a pipe2 */
+
+	if (ret && errno == ENOSYS)
+		ret = (int)older_return(saved, older_pipe2(fds, 0));
+	return two_new_files(ret, fds);
 }
 
 int pipe2(int fds[2], int flags)
 {
-	return two_new_files(real()->pipe2(fds, flags), fds);
-}
+	int saved = errno;
+	int ret = real()->pipe2(fds, flags);
 
-int signalfd(int fd, const sigset_t *mask, int flags)
-{
-	return object_new_file(real()->signalfd(fd, mask, flags));
-}
-
-int timerfd_create(int clock, int flags)
-{
-	return object_new_file(real()->timerfd_create(clock, flags));
+	if (ret && errno == ENOSYS)
+		ret = (int)older_return(saved, older_pipe2(fds, flags));
+	return two_new_files(ret, fds);
 }
 
 int memfd_create(const char *name, unsigned flags)
@@ -62,12 +88,22 @@ int memfd_create(const char *name, unsigned flags)
 
 int inotify_init(void)
 {
-	return object_new_file(real()->inotify_init());
+	int saved = errno;
+	int fd = real()->inotify_init();
+
+	if (fd < 0 && errno == ENOSYS)
+		fd = (int)older_return(saved, older_inotify_init1(0));
+	return object_new_file(fd);
 }
 
 int inotify_init1(int flags)
 {
-	return object_new_file(real()->inotify_init1(flags));
+	int saved = errno;
+	int fd = real()->inotify_init1(flags);
+
+	if (fd < 0 && errno == ENOSYS)
+		fd = (int)older_return(saved, older_inotify_init1(flags));
+	return object_new_file(fd);
 }
 
 int fanotify_init(unsigned flags, unsigned event_flags)
@@ -125,21 +161,29 @@ int open_tree(int dir, const char *path, unsigned flags)
 	return object_new_file(real()->open_tree(dir, path, flags));
 }
 
+static void received(const struct msghdr *message, int flags)
+{
+	if (flags & MSG_CMSG_CLOEXEC)
+		older_received(message);
+	behind_received(message);
+}
+
 ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
 	ssize_t n = real()->recvmsg(fd, message, flags);
 
 	if (n >= 0)
-		behind_received(message);
+		received(message, flags);
 	return n;
 }
 
-int recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags, struct timespec *timeout)
+int recvmmsg(
+	int fd, struct mmsghdr *messages, unsigned n, mmsg_flags flags, struct timespec *timeout)
 {
 	int got = real()->recvmmsg(fd, messages, n, flags, timeout);
 
 	for (int i = 0; i < got; i++)
-		behind_received(&messages[i].msg_hdr);
+		received(&messages[i].msg_hdr, (int)flags);
 	return got;
 }
 
@@ -152,7 +196,7 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 	return n;
 }
 
-int sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags)
+int sendmmsg(int fd, struct mmsghdr *messages, unsigned n, mmsg_flags flags)
 {
 	int sent = real()->sendmmsg(fd, messages, n, flags);
 

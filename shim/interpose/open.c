@@ -5,6 +5,7 @@
 
 #include "core/procfd.h"
 #include "interpose/open.h"
+#include "sys/older.h"
 
 int open_done(int fd, const char *path, int flags)
 {
@@ -12,6 +13,8 @@ int open_done(int fd, const char *path, int flags)
 
 	if (object_new_file(fd) < 0)
 		return fd;
+	if (flags & O_CLOEXEC)
+		older_opened(fd);
 	err = procfd_opened(fd, path, flags);
 	if (!err)
 		return fd;
@@ -64,6 +67,13 @@ int creat(const char *path, mode_t mode)
 	return open_done(real()->creat(path, mode), path, O_CREAT | O_WRONLY | O_TRUNC);
 }
 
+static int new_one(int fd, int flags)
+{
+	if (fd >= 0 && (flags & O_CLOEXEC))
+		older_opened(fd);
+	return object_new_file(fd);
+}
+
 int mkstemp(char *template)
 {
 	return object_new_file(real()->mkstemp(template));
@@ -71,7 +81,7 @@ int mkstemp(char *template)
 
 int mkostemp(char *template, int flags)
 {
-	return object_new_file(real()->mkostemp(template, flags));
+	return new_one(real()->mkostemp(template, flags), flags);
 }
 
 int mkstemps(char *template, int suffix)
@@ -81,17 +91,17 @@ int mkstemps(char *template, int suffix)
 
 int mkostemps(char *template, int suffix, int flags)
 {
-	return object_new_file(real()->mkostemps(template, suffix, flags));
+	return new_one(real()->mkostemps(template, suffix, flags), flags);
 }
 
 int shm_open(const char *name, int flags, mode_t mode)
 {
-	return object_new_file(real()->shm_open(name, flags, mode));
+	return new_one(real()->shm_open(name, flags, mode), O_CLOEXEC);
 }
 
 int posix_openpt(int flags)
 {
-	return object_new_file(real()->posix_openpt(flags));
+	return new_one(real()->posix_openpt(flags), flags);
 }
 
 int getpt(void)

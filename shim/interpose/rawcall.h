@@ -35,10 +35,18 @@ rawcall_handler rawcall_open, rawcall_openat, rawcall_openat2, rawcall_creat;
 rawcall_handler rawcall_stat, rawcall_newfstatat, rawcall_statx;
 rawcall_handler rawcall_readlink, rawcall_readlinkat;
 rawcall_handler rawcall_make, rawcall_maybe_make, rawcall_make_pair, rawcall_io_uring_setup;
+rawcall_handler rawcall_socket, rawcall_socketpair, rawcall_accept4, rawcall_pipe2;
+rawcall_handler rawcall_inotify_init1;
 rawcall_handler rawcall_recvmsg, rawcall_recvmmsg, rawcall_sendmsg, rawcall_sendmmsg;
 rawcall_handler rawcall_pidfd_getfd;
 rawcall_handler rawcall_mapping, rawcall_mmap, rawcall_munmap;
 rawcall_handler rawcall_exec, rawcall_fork, rawcall_exit_group;
+
+/* signals.c */
+rawcall_handler rawcall_signalfd, rawcall_sigaction, rawcall_sigtimedwait;
+
+/* timer.c */
+rawcall_handler rawcall_timerfd_create, rawcall_timerfd_settime, rawcall_timerfd_gettime;
 
 /* aio.c */
 rawcall_handler rawcall_io_submit, rawcall_io_getevents;

@@ -21,6 +21,7 @@
 #include "core/warm.h"
 #include "interpose/open.h"
 #include "interpose/rawcall.h"
+#include "sys/older.h"
 
 long rawcall_open(const struct rawcall *call)
 {
@@ -113,6 +114,32 @@ long rawcall_pidfd_getfd(const struct rawcall *call)
 	return adopt_number((int)rawcall_through(call));
 }
 
+long rawcall_socket(const struct rawcall *call)
+{
+	return socket((int)call->a[0], (int)call->a[1], (int)call->a[2]);
+}
+
+long rawcall_socketpair(const struct rawcall *call)
+{
+	return socketpair((int)call->a[0], (int)call->a[1], (int)call->a[2], (int *)call->a[3]);
+}
+
+long rawcall_accept4(const struct rawcall *call)
+{
+	return accept4((int)call->a[0], (struct sockaddr *)call->a[1], (socklen_t *)call->a[2],
+		(int)call->a[3]);
+}
+
+long rawcall_pipe2(const struct rawcall *call)
+{
+	return pipe2((int *)call->a[0], (int)call->a[1]);
+}
+
+long rawcall_inotify_init1(const struct rawcall *call)
+{
+	return inotify_init1((int)call->a[0]);
+}
+
 /* Calls that return an fd for some of their commands only. */
 long rawcall_maybe_make(const struct rawcall *call)
 {
@@ -124,7 +151,7 @@ long rawcall_maybe_make(const struct rawcall *call)
 
 long rawcall_make_pair(const struct rawcall *call)
 {
-	const int *fds = (const int *)call->a[call->nr == SYS_socketpair ? 3 : 0];
+	const int *fds = (const int *)call->a[0];
 	long ret = rawcall_through(call);
 
 	if (ret)
@@ -142,10 +169,13 @@ long rawcall_io_uring_setup(const struct rawcall *call)
 
 long rawcall_recvmsg(const struct rawcall *call)
 {
+	const struct msghdr *message = (const struct msghdr *)call->a[1];
 	long n = rawcall_through(call);
 
+	if (n >= 0 && (call->a[2] & MSG_CMSG_CLOEXEC))
+		older_received(message);
 	if (n >= 0)
-		behind_received((const struct msghdr *)call->a[1]);
+		behind_received(message);
 	return n;
 }
 
@@ -154,8 +184,11 @@ long rawcall_recvmmsg(const struct rawcall *call)
 	const struct mmsghdr *messages = (const struct mmsghdr *)call->a[1];
 	long got = rawcall_through(call);
 
-	for (long i = 0; i < got; i++)
+	for (long i = 0; i < got; i++) {
+		if (call->a[3] & MSG_CMSG_CLOEXEC)
+			older_received(&messages[i].msg_hdr);
 		behind_received(&messages[i].msg_hdr);
+	}
 	return got;
 }
 

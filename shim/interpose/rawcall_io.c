@@ -5,6 +5,7 @@
 
 #include "core/fdlife.h"
 #include "interpose/rawcall.h"
+#include "sys/older.h"
 
 long rawcall_eventfd(const struct rawcall *call)
 {
@@ -56,8 +57,6 @@ long rawcall_close(const struct rawcall *call)
 
 long rawcall_close_range(const struct rawcall *call)
 {
-	if (!fdtable_used())
-		return rawcall_through(call);
 	return close_range((unsigned)call->a[0], (unsigned)call->a[1], (int)call->a[2]);
 }
 
@@ -73,17 +72,22 @@ long rawcall_dup2(const struct rawcall *call)
 
 long rawcall_dup3(const struct rawcall *call)
 {
+	if ((int)call->a[2] & ~O_CLOEXEC) /* not every libc refuses that */
+		return outcome_return(outcome_err(EINVAL));
 	return dup3((int)call->a[0], (int)call->a[1], (int)call->a[2]);
 }
 
 long rawcall_fcntl(const struct rawcall *call)
 {
 	int fd = (int)call->a[0], cmd = (int)call->a[1];
+	int saved = errno;
 	long ret;
 
 	if (!fdtable_foreign(fd))
 		return fcntl(fd, cmd, call->a[2]);
 	ret = rawcall_through(call);
+	if (ret < 0 && errno == EINVAL && cmd == F_DUPFD_CLOEXEC)
+		ret = older_return(saved, older_dupfd(fd, (int)call->a[2]));
 	if (ret >= 0 && (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC))
 		fdlife_copied(fd, (int)ret);
 	return ret;
@@ -91,5 +95,5 @@ long rawcall_fcntl(const struct rawcall *call)
 
 long rawcall_ioctl(const struct rawcall *call)
 {
-	return ioctl((int)call->a[0], (unsigned long)call->a[1], call->a[2]);
+	return ioctl((int)call->a[0], (ioctl_request)call->a[1], call->a[2]);
 }

@@ -122,7 +122,7 @@ long rawcall_pselect6(const struct rawcall *call)
 
 long rawcall_epoll_create(const struct rawcall *call)
 {
-	return epoll_create((int)call->a[0]);
+	return (int)call->a[0] > 0 ? epoll_create((int)call->a[0]) : rawcall_through(call);
 }
 
 long rawcall_epoll_create1(const struct rawcall *call)
@@ -142,12 +142,22 @@ long rawcall_epoll_wait(const struct rawcall *call)
 		(int)call->a[3]);
 }
 
+/* The kernel says why, where it knows the call. */
+static long refused(const struct rawcall *call, int err)
+{
+	long ret = rawcall_through(call);
+
+	if (ret < 0 && errno == ENOSYS)
+		errno = err;
+	return ret;
+}
+
 long rawcall_epoll_pwait(const struct rawcall *call)
 {
 	const sigset_t *mask = (const sigset_t *)call->a[4];
 
 	if (!good_mask(mask, call->a[5]))
-		return rawcall_through(call);
+		return refused(call, call->a[5] == SIGSET_BYTES ? EFAULT : EINVAL);
 	return epoll_pwait((int)call->a[0], (struct epoll_event *)call->a[1], (int)call->a[2],
 		(int)call->a[3], mask);
 }
@@ -157,8 +167,12 @@ long rawcall_epoll_pwait2(const struct rawcall *call)
 	const struct timespec *timeout = (const struct timespec *)call->a[3];
 	const sigset_t *mask = (const sigset_t *)call->a[4];
 
-	if (!good_timeout(timeout) || !good_mask(mask, call->a[5]))
-		return rawcall_through(call);
+	if (timeout && !usermem_loadable(timeout, sizeof(*timeout)))
+		return refused(call, EFAULT);
+	if (!good_timeout(timeout) || (mask && call->a[5] != SIGSET_BYTES))
+		return refused(call, EINVAL);
+	if (!good_mask(mask, call->a[5]))
+		return refused(call, EFAULT);
 	return epoll_pwait2(
 		(int)call->a[0], (struct epoll_event *)call->a[1], (int)call->a[2], timeout, mask);
 }

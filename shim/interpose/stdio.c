@@ -3,7 +3,6 @@
 
 #include "core/adopt.h"
 #include "core/behind.h"
-#include "core/handover.h"
 #include "core/procfd.h"
 #include "interpose/stream.h"
 
@@ -91,16 +90,6 @@ int fileno(FILE *stream)
 FILE *tmpfile(void)
 {
 	return new_stream(real()->tmpfile());
-}
-
-FILE *popen(const char *command, const char *mode)
-{
-	FILE *stream;
-
-	handover_inherited();
-	stream = real()->popen(command, mode);
-	handover_stayed();
-	return new_stream(stream);
 }
 
 DIR *opendir(const char *path)

@@ -9,6 +9,13 @@
 
 #include "core/text.h"
 
+/* What tells a stream that its cookie could not write. */
+#ifdef __GLIBC__
+enum { WRITE_FAILED = 0 };
+#else
+enum { WRITE_FAILED = -1 };
+#endif
+
 enum { STREAMS_MAX = 256, NAME_BYTES = 32, FILE_MODE = 0666, WORD = sizeof(uint64_t) };
 
 struct stream {
@@ -104,13 +111,13 @@ static ssize_t cookie_write(void *cookie, const char *buf, size_t n)
 
 	if (entry->access == O_RDONLY) {
 		errno = EBADF;
-		return 0;
+		return WRITE_FAILED;
 	}
 	while (done < n) {
 		ssize_t written = write(entry->fd, buf + done, n - done);
 
 		if (written < 0)
-			break;
+			return done ? (ssize_t)done : WRITE_FAILED;
 		done += (size_t)written;
 	}
 	return (ssize_t)done;

@@ -3,6 +3,7 @@
 #ifndef EFDSHIM_SYS_DECOY_H
 #define EFDSHIM_SYS_DECOY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -10,6 +11,13 @@
  * give. */
 int decoy_open(uint64_t count);
 void decoy_close(int fd);
+
+/* Of no count; an empty epoll set where the kernel has no eventfds. It is of the same kind of file
+ * to whatever does not read, write or wait. */
+int decoy_alike(void);
+
+/* It was an epoll set. */
+bool decoy_stands_in(void);
 
 /* What a read into (address, n) of an empty one gives: EFAULT, EINVAL, or EAGAIN where the
  * arguments are sound. */

@@ -1,5 +1,6 @@
 #include "sys/probe.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -7,6 +8,7 @@
 #include <sys/uio.h>
 
 #include "sys/decoy.h"
+#include "sys/older.h"
 #include "sys/passing.h"
 #include "sys/raw.h"
 
@@ -71,7 +73,7 @@ static long events_now(int epfd)
 {
 	struct epoll_event event;
 
-	return raw_syscall6(SYS_epoll_pwait, epfd, (long)&event, 1, 0, 0, 8);
+	return older_epoll_wait(epfd, &event, 1, 0);
 }
 
 /* Whether a write of a byte raises an edge on a pipe that holds one, or that is full. */
@@ -122,4 +124,30 @@ bool probe_full_fifo_edges(void)
 	static _Atomic int known;
 
 	return ask(&known, raises_edges_when_full, true);
+}
+
+/* A watch that is not there cannot be modified: who knows the flag does not get as far as that. */
+static enum answer knows_exclusive(void)
+{
+	struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE};
+	enum answer known = UNASKED;
+	int ends[2];
+	int epfd = passing_epoll();
+
+	if (epfd < 0)
+		return UNASKED;
+	if (!passing_pipe(ends)) {
+		known = raw_epoll_ctl(epfd, EPOLL_CTL_MOD, ends[0], &event) == -EINVAL ? YES : NO;
+		passing_close(ends[0]);
+		passing_close(ends[1]);
+	}
+	passing_close(epfd);
+	return known;
+}
+
+bool probe_exclusive(void)
+{
+	static _Atomic int known;
+
+	return ask(&known, knows_exclusive, true);
 }

@@ -18,4 +18,7 @@ bool probe_fifo_edges(void);
 /* One that failed as there was no room raises an edge all the same. */
 bool probe_full_fifo_edges(void);
 
+/* EPOLLEXCLUSIVE is known (since 4.5) and not ignored. */
+bool probe_exclusive(void);
+
 #endif

@@ -3,9 +3,12 @@
 #ifndef EFDSHIM_SYS_RAW_H
 #define EFDSHIM_SYS_RAW_H
 
+#include <errno.h>
+#include <linux/futex.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #if defined(__x86_64__)
 static inline long raw_syscall6(long nr, long a, long b, long c, long d, long e, long f)
@@ -82,9 +85,21 @@ static inline int raw_epoll_ctl(int epfd, int op, int fd, void *event)
 	return (int)raw_syscall6(SYS_epoll_ctl, epfd, op, fd, (long)event, 0, 0);
 }
 
+/* Kernels before 2.6.22 have no private futexes: what is called private there is shared. */
+static inline long raw_futex_until(
+	const void *word, int op, uint32_t value, const struct timespec *timeout)
+{
+	long ret = raw_syscall6(SYS_futex, (long)word, op, value, (long)timeout, 0, 0);
+
+	if (ret == -ENOSYS && (op & FUTEX_PRIVATE_FLAG))
+		ret = raw_syscall6(SYS_futex, (long)word, op & ~FUTEX_PRIVATE_FLAG, value,
+			(long)timeout, 0, 0);
+	return ret;
+}
+
 static inline long raw_futex(const void *word, int op, uint32_t value)
 {
-	return raw_syscall6(SYS_futex, (long)word, op, value, 0, 0, 0);
+	return raw_futex_until(word, op, value, NULL);
 }
 
 static inline int raw_getpid(void)

@@ -132,6 +132,34 @@ static int early_epoll_pwait2(int epfd, struct epoll_event *events, int max,
 		SYS_epoll_pwait2, epfd, (long)events, max, (long)timeout, (long)mask, 8));
 }
 
+/* These serve for good where libc lacks the function. */
+static int early_statx(int dir, const char *path, int flags, unsigned mask, struct statx *st)
+{
+	return (int)answer(raw_syscall6(SYS_statx, dir, (long)path, flags, mask, (long)st, 0));
+}
+
+static ssize_t early_preadv2(int fd, const struct iovec *iov, int n, off_t at, int flags)
+{
+	return answer(raw_syscall6(SYS_preadv2, fd, (long)iov, n, at, 0, flags));
+}
+
+static ssize_t early_pwritev2(int fd, const struct iovec *iov, int n, off_t at, int flags)
+{
+	return answer(raw_syscall6(SYS_pwritev2, fd, (long)iov, n, at, 0, flags));
+}
+
+static int early_close_range(unsigned from, unsigned to, int flags)
+{
+	return (int)answer(raw_syscall3(SYS_close_range, from, to, flags));
+}
+
+static int early_execveat(
+	int dir, const char *path, char *const argv[], char *const environment[], int flags)
+{
+	return (int)answer(raw_syscall6(
+		SYS_execveat, dir, (long)path, (long)argv, (long)environment, flags, 0));
+}
+
 static long early_syscall(long number, ...)
 {
 	long a[6];
@@ -166,6 +194,11 @@ struct real real_table = {
 	.munmap = early_munmap,
 	.mprotect = early_mprotect,
 	.epoll_pwait2 = early_epoll_pwait2,
+	.statx = early_statx,
+	.preadv2 = early_preadv2,
+	.pwritev2 = early_pwritev2,
+	.close_range = early_close_range,
+	.execveat = early_execveat,
 	.syscall = early_syscall,
 	._exit = early_exit,
 };

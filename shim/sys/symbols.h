@@ -19,7 +19,9 @@
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/select.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -28,6 +30,19 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <time.h>
+
+/* What the C libraries' prototypes differ in. */
+#ifdef __GLIBC__
+typedef __rlimit_resource_t rlimit_name;
+typedef unsigned long ioctl_request;
+typedef int mmsg_flags;
+#else
+typedef int rlimit_name;
+typedef int ioctl_request;
+typedef unsigned mmsg_flags;
+#endif
+
+struct statx; /* not every libc has it */
 
 #define SYMBOLS_IO(X, A)                                                                           \
 	X(int, eventfd, (unsigned initval, int flags))                                             \
@@ -71,7 +86,7 @@
 	X(int, fcntl, (int fd, int cmd, ...))                                                      \
 	A(fcntl64, fcntl)                                                                          \
 	A(__fcntl, fcntl)                                                                          \
-	X(int, ioctl, (int fd, unsigned long request, ...))                                        \
+	X(int, ioctl, (int fd, ioctl_request request, ...))                                        \
 	A(__ioctl, ioctl)
 
 #define SYMBOLS_ODD(X, A)                                                                          \
@@ -199,8 +214,10 @@
 	X(int, pipe, (int fds[2]))                                                                 \
 	A(__pipe, pipe)                                                                            \
 	X(int, pipe2, (int fds[2], int flags))                                                     \
-	X(int, signalfd, (int fd, const sigset_t *mask, int flags))                                \
 	X(int, timerfd_create, (int clock, int flags))                                             \
+	X(int, timerfd_settime,                                                                    \
+		(int fd, int flags, const struct itimerspec *value, struct itimerspec *old))       \
+	X(int, timerfd_gettime, (int fd, struct itimerspec *value))                                \
 	X(int, memfd_create, (const char *name, unsigned flags))                                   \
 	X(int, inotify_init, (void))                                                               \
 	X(int, inotify_init1, (int flags))                                                         \
@@ -214,11 +231,36 @@
 	X(int, fspick, (int dir, const char *path, unsigned flags))                                \
 	X(int, open_tree, (int dir, const char *path, unsigned flags))                             \
 	X(ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags))                     \
-	X(int, sendmmsg, (int fd, struct mmsghdr *messages, unsigned n, int flags))                \
+	X(int, sendmmsg, (int fd, struct mmsghdr *messages, unsigned n, mmsg_flags flags))         \
 	X(ssize_t, recvmsg, (int fd, struct msghdr *message, int flags))                           \
 	X(int, recvmmsg,                                                                           \
-		(int fd, struct mmsghdr *messages, unsigned n, int flags,                          \
+		(int fd, struct mmsghdr *messages, unsigned n, mmsg_flags flags,                   \
 			struct timespec *timeout))
+
+#define SYMBOLS_LIMIT(X, A)                                                                        \
+	X(int, getrlimit, (rlimit_name resource, struct rlimit * limit))                           \
+	A(getrlimit64, getrlimit)                                                                  \
+	X(int, setrlimit, (rlimit_name resource, const struct rlimit *limit))                      \
+	A(setrlimit64, setrlimit)                                                                  \
+	X(int, prlimit,                                                                            \
+		(pid_t pid, rlimit_name resource, const struct rlimit *limit, struct rlimit *old)) \
+	A(prlimit64, prlimit)
+
+#define SYMBOLS_SIGNAL(X, A)                                                                       \
+	X(int, signalfd, (int fd, const sigset_t *mask, int flags))                                \
+	X(int, sigaction, (int sig, const struct sigaction *action, struct sigaction *before))     \
+	A(__sigaction, sigaction)                                                                  \
+	X(sighandler_t, signal, (int sig, sighandler_t handler))                                   \
+	A(bsd_signal, signal)                                                                      \
+	A(ssignal, signal)                                                                         \
+	X(sighandler_t, sysv_signal, (int sig, sighandler_t handler))                              \
+	A(__sysv_signal, sysv_signal)                                                              \
+	X(sighandler_t, sigset, (int sig, sighandler_t handler))                                   \
+	X(int, sigignore, (int sig))                                                               \
+	X(int, siginterrupt, (int sig, int interrupt))                                             \
+	X(int, sigwait, (const sigset_t *set, int *sig))                                           \
+	X(int, sigwaitinfo, (const sigset_t *set, siginfo_t *info))                                \
+	X(int, sigtimedwait, (const sigset_t *set, siginfo_t *info, const struct timespec *timeout))
 
 #define SYMBOLS_PRINT(X, A)                                                                        \
 	X(int, dprintf, (int fd, const char *format, ...))                                         \
@@ -237,10 +279,13 @@
 	A(fileno_unlocked, fileno)                                                                 \
 	X(FILE *, tmpfile, (void))                                                                 \
 	A(tmpfile64, tmpfile)                                                                      \
-	X(FILE *, popen, (const char *command, const char *mode))                                  \
 	X(DIR *, opendir, (const char *path))                                                      \
 	X(DIR *, fdopendir, (int fd))                                                              \
 	X(int, closedir, (DIR * dir))
+
+#define SYMBOLS_POPEN(X, A)                                                                        \
+	X(FILE *, popen, (const char *command, const char *mode))                                  \
+	X(int, pclose, (FILE * stream))
 
 #define SYMBOLS_MEM(X, A)                                                                          \
 	X(void *, mmap, (void *at, size_t n, int prot, int flags, int fd, off_t offset))           \
@@ -299,8 +344,11 @@
 	SYMBOLS_EPOLL(X, A)                                                                        \
 	SYMBOLS_OPEN(X, A)                                                                         \
 	SYMBOLS_MAKE(X, A)                                                                         \
+	SYMBOLS_LIMIT(X, A)                                                                        \
+	SYMBOLS_SIGNAL(X, A)                                                                       \
 	SYMBOLS_PRINT(X, A)                                                                        \
 	SYMBOLS_STDIO(X, A)                                                                        \
+	SYMBOLS_POPEN(X, A)                                                                        \
 	SYMBOLS_MEM(X, A)                                                                          \
 	SYMBOLS_EXEC(X, A)                                                                         \
 	SYMBOLS_VFORK(X, A)                                                                        \

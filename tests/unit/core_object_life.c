@@ -198,7 +198,9 @@ Test(core_object_life, a_message_under_way_keeps_it)
 	union {
 		struct cmsghdr align;
 		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = {.align = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+	} control = {.align = {.cmsg_len = CMSG_LEN(sizeof(int)),
+			     .cmsg_level = SOL_SOCKET,
+			     .cmsg_type = SCM_RIGHTS}};
 	struct iovec byte = {"", 1};
 	struct msghdr message = {.msg_iov = &byte,
 		.msg_iovlen = 1,

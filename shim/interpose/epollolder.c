@@ -1,0 +1,113 @@
+#include "interpose/epollolder.h"
+
+#include <poll.h>
+#include <stdatomic.h>
+
+#include "interpose/interpose.h"
+
+#include "core/timeout.h"
+#include "core/usermem.h"
+
+enum { NS = 1000000000, NS_IN_MS = 1000000, SIGSET_BYTES = 8, LONGEST = 1000000 };
+
+/* The kernel said ENOSYS, which is for good. */
+static _Atomic bool no_pwait, no_pwait2;
+
+static int fail(int err)
+{
+	return (int)outcome_return(outcome_err(err));
+}
+
+static bool is_now(const struct timespec *timeout)
+{
+	return timeout && !timeout->tv_sec && !timeout->tv_nsec;
+}
+
+/* An epoll set can be polled, and ppoll exchanges the signal mask for as long as it sleeps: a
+ * signal that comes before or after that is still there for the next one. What another thread takes
+ * meanwhile is no reason to return. */
+static int poll_and_wait(int epfd, struct epoll_event *events, int max,
+	const struct timespec *timeout, const sigset_t *mask)
+{
+	struct timeout limit = timeout_start(timeout);
+	struct timespec left = {0, 0};
+	bool over = is_now(timeout);
+
+	for (;;) {
+		struct pollfd set = {.fd = epfd, .events = POLLIN};
+		int n = real()->epoll_wait(epfd, events, max, 0);
+
+		if (n || over)
+			return n;
+		timeout_over(&limit, &left);
+		if (real()->ppoll(&set, 1, timeout ? &left : NULL, mask) < 0)
+			return -1;
+		over = timeout_over(&limit, &left);
+	}
+}
+
+/* What epoll_wait can do: without a mask, and in whole milliseconds. */
+static bool suits_epoll_wait(const struct timespec *timeout, const sigset_t *mask)
+{
+	return !mask &&
+	       (!timeout || (timeout->tv_nsec % NS_IN_MS == 0 && timeout->tv_sec < LONGEST));
+}
+
+/* In the kernel's order. */
+static int wait_older(int epfd, struct epoll_event *events, int max, const struct timespec *timeout,
+	const sigset_t *mask)
+{
+	if (timeout && !usermem_loadable(timeout, sizeof(*timeout)))
+		return fail(EFAULT);
+	if (timeout && (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec >= NS))
+		return fail(EINVAL);
+	if (mask && !usermem_loadable(mask, SIGSET_BYTES))
+		return fail(EFAULT);
+	if (suits_epoll_wait(timeout, mask))
+		return real()->epoll_wait(epfd, events, max, timeout_to_ms(timeout));
+	return poll_and_wait(epfd, events, max, timeout, mask);
+}
+
+/* errno was `saved` before the newer call failed. */
+static int wait_instead(int saved, int epfd, struct epoll_event *events, int max,
+	const struct timespec *timeout, const sigset_t *mask)
+{
+	int n;
+
+	errno = saved;
+	n = wait_older(epfd, events, max, timeout, mask);
+	if (n >= 0)
+		errno = saved;
+	return n;
+}
+
+int epollolder_pwait(
+	int epfd, struct epoll_event *events, int max, int timeout, const sigset_t *mask)
+{
+	struct timespec space;
+	int saved = errno;
+
+	if (!atomic_load_explicit(&no_pwait, memory_order_relaxed)) {
+		int n = real()->epoll_pwait(epfd, events, max, timeout, mask);
+
+		if (n >= 0 || errno != ENOSYS)
+			return n;
+		atomic_store(&no_pwait, true);
+	}
+	return wait_instead(saved, epfd, events, max, timeout_from_ms(timeout, &space), mask);
+}
+
+int epollolder_pwait2(int epfd, struct epoll_event *events, int max, const struct timespec *timeout,
+	const sigset_t *mask)
+{
+	int saved = errno;
+
+	if (!atomic_load_explicit(&no_pwait2, memory_order_relaxed)) {
+		int n = real()->epoll_pwait2(epfd, events, max, timeout, mask);
+
+		if (n >= 0 || errno != ENOSYS)
+			return n;
+		atomic_store(&no_pwait2, true);
+	}
+	return wait_instead(saved, epfd, events, max, timeout, mask);
+}
