@@ -29,5 +29,6 @@ int program_judge(const char *path, const char *library, const struct elf_file *
 int cli_run(int argc, char **argv);
 int cli_ls(int argc, char **argv);
 int cli_gc(int argc, char **argv);
+int cli_doctor(int argc, char **argv);
 
 #endif

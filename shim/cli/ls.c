@@ -127,6 +127,14 @@ static void print_watchers(const struct slot *slot)
 
 static void print_state(const struct slot *slot)
 {
+	if (slot_is_signal(slot)) {
+		printf(" signalfd mask=%" PRIx64, atomic_load(&slot->count));
+		return;
+	}
+	if (slot_is_timer(slot)) {
+		printf(" timer");
+		return;
+	}
 	if (!slot_is_mask(slot)) {
 		printf(" counter count=%" PRIu64, atomic_load(&slot->count));
 		return;

@@ -15,6 +15,7 @@ static const struct verb verbs[] = {
 	{"run", cli_run, "run a command with its eventfds in user space"},
 	{"ls", cli_ls, "list the living eventfds of this user"},
 	{"gc", cli_gc, "free what dead processes left"},
+	{"doctor", cli_doctor, "tell what the kernel serves here, and what the library"},
 };
 
 enum { VERB_COUNT = sizeof(verbs) / sizeof(verbs[0]) };

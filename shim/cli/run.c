@@ -2,10 +2,13 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "kernels.h"
 
 struct option {
 	const char *name;
@@ -13,17 +16,35 @@ struct option {
 	const char *variable;
 	const char *value;
 	const char *help;
+	int (*apply)(const struct option *option, const char *argument);
 };
 
+/* The kernel that the command is to see, or 0. */
+static uint32_t pretended;
+static bool bare;
+
+static int set_kernel(const struct option *option, const char *argument);
+static int set_bare(const struct option *option, const char *argument);
+static int set_directory(const struct option *option, const char *argument);
+static int set_variable(const struct option *option, const char *argument);
+
 static const struct option options[] = {
-	{"--stats", NULL, "EFDSHIM_STATS", "1", "print a summary on stderr when a process exits"},
+	{"--stats", NULL, "EFDSHIM_STATS", "1", "print a summary on stderr when a process exits",
+		set_variable},
 	{"--debug", NULL, "EFDSHIM_DEBUG", "1",
-		"say on stderr where the kernel had to serve instead"},
-	{"--only-missing", NULL, "EFDSHIM_MODE", "missing", "emulate only what the kernel refuses"},
+		"say on stderr where the kernel had to serve instead", set_variable},
+	{"--only-missing", NULL, "EFDSHIM_MODE", "missing", "emulate only what the kernel refuses",
+		set_variable},
 	{"--mirror", NULL, "EFDSHIM_MIRROR", "always",
-		"always show the state to the kernel as well"},
-	{"--vpoll", NULL, "EFDSHIM_MASK", "vpoll", "bit 1 of eventfd's flags is EFD_VPOLL"},
-	{"--dir", "DIR", "EFDSHIM_DIR", NULL, "keep the shared state in DIR (mode 0700, yours)"},
+		"always show the state to the kernel as well", set_variable},
+	{"--vpoll", NULL, "EFDSHIM_MASK", "vpoll", "bit 1 of eventfd's flags is EFD_VPOLL",
+		set_variable},
+	{"--dir", "DIR", "EFDSHIM_DIR", NULL, "keep the shared state in DIR (mode 0700, yours)",
+		set_directory},
+	{"--as-kernel", "VERSION", NULL, NULL, "answer as that kernel would, see below",
+		set_kernel},
+	{"--bare", NULL, NULL, NULL, "without the library: how would it fare there alone?",
+		set_bare},
 };
 
 enum { OPTION_COUNT = sizeof(options) / sizeof(options[0]) };
@@ -36,13 +57,19 @@ static void print_help(void)
 		char shown[64];
 		snprintf(shown, sizeof(shown), "%s %s", options[i].name,
 			options[i].argument ? options[i].argument : "");
-		printf("  %-16s  %-24s  %s\n", shown, options[i].variable, options[i].help);
+		printf("  %-20s  %-15s  %s\n", shown,
+			options[i].variable ? options[i].variable : "", options[i].help);
 	}
 	printf("\nEach option sets the environment variable beside it.\n\n"
-	       "Exit codes: COMMAND's own, or\n"
+	       "With --as-kernel system calls and flags that Linux VERSION did not know fail as\n"
+	       "they did there, for COMMAND and all that it starts: would it run there, with\n"
+	       "efdshim? Known: %s.\n"
+	       "The release that uname gives stays.\n\n",
+		kernel_versions());
+	printf("Exit codes: COMMAND's own, or\n"
 	       "    2  wrong usage\n"
 	       "  125  refused: no library found, or COMMAND is static, gains privileges,\n"
-	       "       or is for another architecture\n"
+	       "       or is for another architecture; no such kernel is known, or no seccomp\n"
 	       "  126  COMMAND cannot be executed\n"
 	       "  127  COMMAND not found\n");
 }
@@ -69,30 +96,57 @@ static const struct option *find_option(const char *word, const char **attached)
 	return NULL;
 }
 
-/* The command may change its directory, and its children run elsewhere. */
-static int set_directory(const char *variable, const char *directory)
+static int set(const char *variable, const char *value)
 {
-	char here[PATH_MAX], full[2 * PATH_MAX];
-	if (directory[0] == '/')
-		return setenv(variable, directory, 1);
-	if (!getcwd(here, sizeof(here)))
-		return -1;
-	int n = snprintf(full, sizeof(full), "%s/%s", here, directory);
-	if (n < 0 || n >= (int)sizeof(full)) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	return setenv(variable, full, 1);
+	if (setenv(variable, value, 1) == 0)
+		return CLI_OK;
+	cli_complain("%s: %s", variable, strerror(errno));
+	return CLI_REFUSED;
 }
 
-static int apply(const struct option *option, const char *argument)
+static int set_variable(const struct option *option, const char *argument)
 {
-	int failed = option->argument ? set_directory(option->variable, argument)
-				      : setenv(option->variable, option->value, 1);
-	if (failed) {
+	(void)argument;
+	return set(option->variable, option->value);
+}
+
+/* The command may change its directory, and its children run elsewhere. */
+static int set_directory(const struct option *option, const char *argument)
+{
+	char here[PATH_MAX], full[2 * PATH_MAX];
+	int n;
+
+	if (!*argument)
+		return usage_error("a directory must follow ", option->name);
+	if (argument[0] == '/')
+		return set(option->variable, argument);
+	if (!getcwd(here, sizeof(here))) {
 		cli_complain("%s: %s", option->variable, strerror(errno));
 		return CLI_REFUSED;
 	}
+	n = snprintf(full, sizeof(full), "%s/%s", here, argument);
+	if (n < 0 || n >= (int)sizeof(full)) {
+		cli_complain("%s: %s", option->variable, strerror(ENAMETOOLONG));
+		return CLI_REFUSED;
+	}
+	return set(option->variable, full);
+}
+
+static int set_kernel(const struct option *option, const char *argument)
+{
+	if (!*argument)
+		return usage_error("a version must follow ", option->name);
+	pretended = kernel_named(argument);
+	if (pretended)
+		return CLI_OK;
+	cli_complain("no kernel %s is known (but %s)", argument, kernel_versions());
+	return CLI_REFUSED;
+}
+
+static int set_bare(const struct option *option, const char *argument)
+{
+	(void)option, (void)argument;
+	bare = true;
 	return CLI_OK;
 }
 
@@ -111,9 +165,7 @@ static int parse(int argc, char **argv, int *command)
 			return usage_error("unknown option ", argv[at]);
 		if (option->argument && !argument && ++at < argc)
 			argument = argv[at];
-		if (option->argument && (!argument || !*argument))
-			return usage_error("a directory must follow ", option->name);
-		int failed = apply(option, argument);
+		int failed = option->apply(option, argument ? argument : "");
 		if (failed)
 			return failed;
 	}
@@ -123,24 +175,44 @@ static int parse(int argc, char **argv, int *command)
 	return CLI_OK;
 }
 
+/* The last step before exec: the launcher itself needs what the filter takes away. */
+static int pretend(void)
+{
+	int error = pretended ? kernel_pretend(pretended, 0) : 0;
+
+	if (!error)
+		return CLI_OK;
+	cli_complain("--as-kernel needs seccomp filters, which are not to be had here: %s",
+		strerror(error));
+	return CLI_REFUSED;
+}
+
+static int prepare_library(const char *program)
+{
+	char library[PATH_MAX];
+	struct elf_file elf;
+	int failed = library_find(library, &elf);
+
+	if (!failed)
+		failed = program_judge(program, library, &elf);
+	return failed ? failed : library_preload(library);
+}
+
 int cli_run(int argc, char **argv)
 {
 	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
 		print_help();
 		return CLI_OK;
 	}
-	char library[PATH_MAX], program[PATH_MAX];
-	struct elf_file elf;
+	char program[PATH_MAX];
 	int command = 0;
 	int failed = parse(argc, argv, &command);
 	if (!failed)
 		failed = program_find(argv[command], program);
+	if (!failed && !bare)
+		failed = prepare_library(program);
 	if (!failed)
-		failed = library_find(library, &elf);
-	if (!failed)
-		failed = program_judge(program, library, &elf);
-	if (!failed)
-		failed = library_preload(library);
+		failed = pretend();
 	if (failed)
 		return failed;
 	execvp(program, argv + command);

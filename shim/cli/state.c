@@ -39,13 +39,22 @@ static bool find(void)
 	       choose("/tmp", "/efdshim-", true);
 }
 
+const char *state_find(void)
+{
+	if (config.dir == chosen)
+		return chosen;
+	if (!find())
+		return NULL;
+	config.dir = chosen;
+	return chosen;
+}
+
 bool state_open(int *code)
 {
 	char slots[PATH_MAX + 8];
 	*code = CLI_OK;
-	if (!find())
+	if (!state_find())
 		return false;
-	config.dir = chosen;
 	snprintf(slots, sizeof(slots), "%s/slots", chosen);
 	if (exists(chosen) && access(chosen, X_OK) == 0 && !exists(slots)) {
 		struct stat st;

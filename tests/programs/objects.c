@@ -62,7 +62,9 @@ static struct msghdr *wrap(struct parcel *parcel, int fd)
 		.msg_controllen = sizeof(parcel->control),
 	};
 	part = CMSG_FIRSTHDR(&parcel->header);
-	*part = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+	*part = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)),
+		.cmsg_level = SOL_SOCKET,
+		.cmsg_type = SCM_RIGHTS};
 	memcpy(CMSG_DATA(part), &fd, sizeof(fd));
 	return &parcel->header;
 }

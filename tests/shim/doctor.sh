@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# 'efdshim doctor', on the running kernel and under each --as-kernel. Usage: doctor.sh [BUILD-DIRECTORY]
+. "$(dirname "$0")/lib.sh"
+efdshim=$(realpath "${EFDSHIM:-$root/build/efdshim}")
+versions=(2.6.18 2.6.22 2.6.32 3.10 4.4 5.4)
+# what a filter cannot take away, as it is in memory or was always ignored
+beyond='EPOLLEXCLUSIVE|EPOLLWAKEUP|EPOLLRDHUP|O_CLOEXEC in open|ppoll|pselect'
+
+# rows: NAME|SINCE|STATE|WHY, of the features, from the JSON on stdin.
+rows() { sed -nE 's/^\t\t\{"name": "(.*)", "since": "(.*)", "state": "(.*)", "why": "(.*)"\},?$/\1|\2|\3|\4/p'; }
+
+# diagnose COMMAND...: leaves the rows in $tmp/rows and the rest in $tmp/said.
+diagnose() {
+	timeout -k 5 "$LIMIT" "$@" doctor --json >"$tmp/json" 2>"$tmp/said" </dev/null
+	code=$?
+	echo $code >"$tmp/code"
+	rows <"$tmp/json" >"$tmp/rows"
+	[ -s "$tmp/rows" ] || echo "no rows; exit code $code: $(said "$tmp/said")"
+}
+
+mkdir -m 700 "$state"
+why=$(diagnose env EFDSHIM_DIR="$state" "$efdshim")
+[ -n "$why" ] || why=$(awk -F'|' '$2 != "never" && $1 !~ /eventfd|EFD_/ && $3 != "native" { printf "%s is %s ", $1, $3 }
+	($2 == "never" || $1 ~ /eventfd|EFD_/) && $3 != "emulated" { printf "%s is %s ", $1, $3 }' "$tmp/rows")
+verdict 'all native here but what the library does better' "$why"
+
+why=$(diagnose env EFDSHIM_DIR="$state" EFDSHIM_MODE=missing "$efdshim")
+[ -n "$why" ] || why=$(awk -F'|' '($2 == "never") != ($3 == "emulated") { printf "%s is %s ", $1, $3 }' "$tmp/rows")
+verdict 'EFDSHIM_MODE=missing: only what no kernel has is emulated' "$why"
+
+if command -v python3 >/dev/null; then
+	python3 -c 'import json, sys; d = json.load(open(sys.argv[1])); assert d["mode"] == "missing" and d["needs"] and d["features"]' \
+		"$tmp/json" >"$tmp/said" 2>&1
+	verdict 'the JSON is JSON' "$([ $? = 0 ] || said "$tmp/said")"
+else
+	left_out 'the JSON is JSON' 'no python3'
+fi
+EFDSHIM_DIR=$state EFDSHIM_MODE=missing "$efdshim" doctor >"$tmp/text"
+why=$(while IFS='|' read -r name _ verdict _; do
+	grep -qE "^$name +$verdict " "$tmp/text" || printf '%s ' "$name"
+done <"$tmp/rows")
+verdict 'the text says the same' "${why:+not there: $why}"
+
+if "$efdshim" run --bare --as-kernel 5.4 -- true 2>"$tmp/said"; then
+	for version in "${versions[@]}"; do
+		why=$(diagnose env EFDSHIM_DIR="$state" EFDSHIM_MODE=missing "$efdshim" run --as-kernel "$version" -- "$efdshim")
+		[ -n "$why" ] || why=$(while IFS='|' read -r name since verdict _; do
+			newest=$(printf '%s\n' "$since" "$version" | sort -V | tail -n 1)
+			expected=emulated
+			if [ "$since" != never ] && [ "$newest" = "$version" ] || [[ $name =~ ^($beyond)$ ]]; then expected=native; fi
+			[ "$verdict" = $expected ] || printf '%s (%s) is %s, ' "$name" "$since" "$verdict"
+		done <"$tmp/rows")
+		verdict "under $version what it lacked is emulated, the rest native" "$why"
+	done
+	mkdir -m 755 "$tmp/open"
+	why=$(diagnose env EFDSHIM_DIR="$tmp/open" "$efdshim" run --as-kernel 2.6.32 -- "$efdshim")
+	[ -n "$why" ] || why=$(grep -E '^(eventfd|EFD_SEMAPHORE)\|' "$tmp/rows" | grep -v '|native|'
+		grep '^EFD_MASK|' "$tmp/rows" | grep -v '|impossible|'
+		[ "$(cat "$tmp/code")" = 1 ] || echo "exit code $(cat "$tmp/code")")
+	verdict 'without a directory the kernel serves, what it has not is impossible' "$why"
+else
+	left_out 'the doctor under older kernels' "$(said "$tmp/said")"
+fi
+
+rm -rf "$state"
+why=$(diagnose env EFDSHIM_DIR="$state" "$efdshim")
+verdict 'a directory that is not there is not made' "$why$([ ! -e "$state" ] || echo it was)"
+before=$(find /dev/shm -maxdepth 1 -name 'efdshim-doctor*')
+verdict 'nothing is left behind' "$before"
+"$efdshim" doctor --fly >"$tmp/said" 2>&1
+verdict 'an unknown option is wrong usage' "$([ $? = 2 ] || said "$tmp/said")"
+exit $failed

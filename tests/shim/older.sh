@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Programs print what calls and flags answer that came after Linux 2.6.18: on each older kernel, with the library, as on the
+# running one without it.
+. "$(dirname "$0")/lib.sh"
+program olderfds
+program olderwaits
+program olderodd
+efdshim=$(dirname "$lib")/efdshim
+kernels='2.6.18 2.6.22 2.6.32 3.10 4.4 5.4'
+
+# as KERNEL COMMAND...
+as() { timeout -k 5 "$LIMIT" env EFDSHIM_DIR="$state" "$efdshim" run --as-kernel "$@"; }
+
+# alike NAME PROGRAM [ARGUMENT]: the same output under each kernel, and under the running one. Where only what is missing is
+# emulated, an older kernel's own eventfds need not know what newer ones do.
+alike() {
+	local name=$1 kernel
+	shift
+	if ! timeout -k 5 "$LIMIT" "$build/$1" "${@:2}" >"$tmp/wanted" 2>&1; then
+		not_ok "$name" "fails without the library: $(said "$tmp/wanted")"
+		return
+	fi
+	timeout -k 5 "$LIMIT" "${shim[@]}" "$build/$1" "${@:2}" >"$tmp/got" 2>&1
+	same "$name"
+	for kernel in $kernels; do
+		as "$kernel" "$build/$1" "${@:2}" >"$tmp/got" 2>&1
+		same "$name, on $kernel"
+		[ "$1" != olderodd ] || continue
+		EFDSHIM_MODE=missing as "$kernel" "$build/$1" "${@:2}" >"$tmp/got" 2>&1
+		same "$name, on $kernel, what is missing only"
+	done
+}
+
+same() { verdict "$1" "$(diff "$tmp/wanted" "$tmp/got" | head -n 6 | paste -sd' ')"; }
+
+if ! as 2.6.18 true >"$tmp/said" 2>&1; then
+	left_out 'older kernels' "$(said "$tmp/said")"
+	exit 0
+fi
+mkdir -m 700 "$state"
+alike 'fds and their flags' olderfds
+alike 'waits with a mask, or to the nanosecond' olderwaits answers
+alike 'what few programs do with an eventfd' olderodd
+for kernel in 2.6.18 5.4; do
+	passes "10,000 signals that come while epoll_pwait begins to sleep, on $kernel" \
+		env EFDSHIM_DIR="$state" "$efdshim" run --as-kernel "$kernel" -- "$build/olderwaits" signals
+	if as "$kernel" "$build/olderwaits" times >"$tmp/said" 2>&1; then
+		ok "epoll_pwait2 never returns early, on $kernel"
+	else
+		not_ok "epoll_pwait2 never returns early, on $kernel" "$(said "$tmp/said")"
+	fi
+done
+exit $failed
