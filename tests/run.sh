@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # What 'make check' runs: every suite against the kernel and against the shim, the units under valgrind,
-# both with the sanitizers, the scripts, the fuzzer. Usage: run.sh [BUILD-DIRECTORY] [NAME-PATTERN]
-# Modes of a suite: kernel, shim, mirror (readiness is always in the FIFOs), slow (no fast watches), asan.
+# both with the sanitizers, the scripts, the fuzzer. Usage: run.sh [BUILD-DIRECTORY] [NAME-PATTERN] [KERNEL-VERSION...]
+# Modes of a suite: kernel, shim, mirror (readiness is always in the FIFOs), slow (no fast watches), asan; and under the
+# filter of 'efdshim run --as-kernel VERSION', as VERSION: with versions given the suites run in these modes only.
 set -u
 build=$(realpath "${1:-build}")
 only=${2:-*}
+versions=("${@:3}")
 here=$(realpath "$(dirname "$0")")
 lib=$build/libefdshim.so
 base=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d)
@@ -38,18 +40,20 @@ findings() {
 
 # binary NAME MODE COMMAND...
 binary() {
-	local name=$1 mode=$2 rc tested good bad found
+	local name=$1 mode=$2 rc tested skipped good bad found
 	shift 2
 	rm -rf "$base/state" "$base/findings"
 	mkdir -m 700 "$base/state" "$base/findings"
-	timeout -k 10 600 "$@" --color=never >"$log" 2>&1 </dev/null
+	timeout -k 10 600 "$@" --color=never --verbose >"$log" 2>&1 </dev/null
 	rc=$?
+	sed -i '/^\[RUN \]/d; /^\[PASS\]/d' "$log"
 	tested=$(figure Tested)
+	skipped=$(grep -ac '^\[SKIP\]' "$log")
 	good=$(figure Passing)
 	bad=$((${tested:-0} - ${good:-0}))
 	found=$(findings)
-	: "${cases[$name]:=${tested:-0}}"
-	if [ "$bad" = 0 ] && { [ "$rc" != 0 ] || [ "${tested:-0}" != "${cases[$name]}" ] || [ "${tested:-0}" = 0 ]; }; then
+	: "${cases[$name]:=$((${tested:-0} + skipped))}"
+	if [ "$bad" = 0 ] && { [ "$rc" != 0 ] || [ $((${tested:-0} + skipped)) != "${cases[$name]}" ] || [ "${tested:-0}" = 0 ]; }; then
 		echo "exit code $rc, ${tested:-no} tests ran (${cases[$name]} against the kernel)" >>"$log"
 		bad=1
 	fi
@@ -59,10 +63,35 @@ binary() {
 suite() {
 	local plain=$build/tests/suite/$1
 	binary "$1" kernel "$plain"
-	binary "$1" shim env LD_PRELOAD="$lib" "$plain"
-	binary "$1" mirror env LD_PRELOAD="$lib" EFDSHIM_MIRROR=always EFDSHIM_DIR="$base/state" "$plain"
-	! grep -q epoll "$here/suite/$1.c" || binary "$1" slow env LD_PRELOAD="$lib" EFDSHIM_FAST=0 "$plain"
-	binary "$1" asan "${sanitizers[@]}" "$build/asan/tests/suite/$1"
+	local forced=()
+	[[ $1 != signalfd_* ]] || binary "$1" native env LD_PRELOAD="$lib" "$plain"
+	# what this kernel has itself is emulated there nevertheless
+	case $1 in
+	signalfd_*) forced=(EFDSHIM_SIGNALFD=emulate) ;;
+	timer_*) forced=(EFDSHIM_TIMERFD=emulate) ;;
+	esac
+	binary "$1" shim env LD_PRELOAD="$lib" "${forced[@]}" "$plain"
+	binary "$1" mirror env LD_PRELOAD="$lib" "${forced[@]}" EFDSHIM_MIRROR=always EFDSHIM_DIR="$base/state" "$plain"
+	! grep -q epoll "$here/suite/$1.c" || binary "$1" slow env LD_PRELOAD="$lib" "${forced[@]}" EFDSHIM_FAST=0 "$plain"
+	binary "$1" asan "${sanitizers[@]}" "${forced[@]}" "$build/asan/tests/suite/$1"
+}
+
+# kernels_for DIRECTORY: the oldest one for all, and for suites one that has eventfds and no newer waits. The
+# others by hand: run.sh build '*' 2.6.22 2.6.32 4.4 5.4
+kernels_for() {
+	case $1,$filters,${#versions[@]} in
+	unit,* | *,no,*) ;;
+	suite,yes,0) echo 2.6.18 3.10 ;;
+	*,yes,0) echo 2.6.18 ;;
+	*) echo "${versions[@]}" ;;
+	esac
+}
+
+# older DIRECTORY NAME VERSION: what the tests ask by raw calls the unfiltered kernel answers.
+older() {
+	local preload=(LD_PRELOAD="$lib")
+	[ "$1" != family ] || preload=()
+	binary "$2" "$3" "$build/tests/pretend" "$3" env "${preload[@]}" EFDSHIM="$build/efdshim" "$build/tests/$1/$2"
 }
 
 # No kernel has EFD_MASK: files of maskfs stand in there, where one can be mounted. What they cannot be is left out.
@@ -128,37 +157,42 @@ sanitizers=(env "EFDSHIM_DIR=$base/state" "ASAN_OPTIONS=use_sigaltstack=0:log_pa
 	"LSAN_OPTIONS=suppressions=$here/lsan.supp:print_suppressions=0" "UBSAN_OPTIONS=log_path=$base/findings/ubsan:print_stacktrace=1")
 valgrind=no
 "$here/need.sh" valgrind && valgrind=yes
+filters=no
+"$build/tests/pretend" 5.4 true && filters=yes
+[ $filters = yes ] || [ ${#versions[@]} = 0 ] || exit 1
 maskfs=no
 mkdir "$base/mask" && "$build/tests/maskfs" "$base/mask" true 2>/dev/null && maskfs=yes
 
 for source in "$here"/suite/*.c "$here"/mask/*.c "$here"/family/*.c "$here"/unit/*.c; do
 	name=$(basename "$source" .c)
+	kind=$(basename "$(dirname "$source")")
 	# shellcheck disable=SC2053 # the pattern is meant as one
 	[[ -e $source && $name == $only ]] || continue
-	case $source in
-	*/suite/*) suite "$name" ;;
-	*/mask/*) mask "$name" ;;
-	*/family/*) family "$name" ;;
-	*) unit "$name" ;;
-	esac
+	if [ ${#versions[@]} = 0 ]; then
+		"$kind" "$name"
+	fi
+	for version in $(kernels_for "$kind"); do
+		older "$kind" "$name" "$version"
+	done
 done
 for source in "$here"/shim/*.sh; do
 	name=$(basename "$source" .sh)
 	# shellcheck disable=SC2053 # the pattern is meant as one
-	[[ -e $source && $name == $only && $name != lib ]] || continue
+	[[ -e $source && $name == $only && $name != lib && ${#versions[@]} = 0 ]] || continue
 	EFDSHIM_LIB=$lib EFDSHIM=$build/efdshim script "$name" "$source" "$build/tests/shim"
 done
-for name in launcher ls msgsock vpoll aio crash storm model; do
+for name in launcher ls msgsock vpoll aio crash storm model profiles musl arm64; do
 	# shellcheck disable=SC2053 # the pattern is meant as one
-	[[ $name == $only ]] || continue
+	[[ $name == $only && ${#versions[@]} = 0 ]] || continue
 	case $name in
+	musl | arm64) script "$name" "$here/builds/$name.sh" "$build" ;;
 	crash) script crash "$here/crash/run.sh" "$build" ;;
 	model) script model "$here/model/run.sh" quick ;;
 	storm) script storm "$here/storm/run.sh" "$build" 300 ;;
 	*) script "$name" "$here/programs/$name.sh" "$build" ;;
 	esac
 done
-if [ "$only" = '*' ]; then
+if [ "$only" = '*' ] && [ ${#versions[@]} = 0 ]; then
 	fuzz fuzz-selftest --selftest
 	fuzz fuzz-diff --seed 1 --ops 200000
 	EFDSHIM_FAST=0 fuzz fuzz-slow --seed 2 --ops 100000

@@ -43,7 +43,7 @@ Test(asyncfd_errors, fds_that_are_no_asyncfds)
 	int ends[2];
 	cr_assert_eq(pipe(ends), 0);
 	int fds[] = {ends[0], ends[1], eventfd(0, 0), eventfd(0, EFD_MASK), epoll_create1(0),
-		memfd_create("file", 0), socket(AF_UNIX, SOCK_STREAM, 0)};
+		tk_memory_file(0), socket(AF_UNIX, SOCK_STREAM, 0)};
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
 		cr_assert(fds[i] >= 0);
 		cr_assert_eq(ring_try(fds[i], r.head), -EINVAL, "fd %zu", i);

@@ -55,8 +55,8 @@ Test(eventpoll_errors, fds_that_are_no_eventpolls)
 	const struct pollfd *events;
 	int fd = eventfd_at(0), ends[2];
 	cr_assert_eq(pipe(ends), 0);
-	int others[] = {ends[0], eventfd_at(1), eventfd(0, EFD_MASK), epoll_create1(0),
-		memfd_create("file", 0)};
+	int others[] = {
+		ends[0], eventfd_at(1), eventfd(0, EFD_MASK), epoll_create1(0), tk_memory_file(0)};
 	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
 		for (int op = 0; op < 3; op++)
 			cr_assert_eq(poller_try(others[i], all_ops[op], fd, POLLIN), -EINVAL,
@@ -123,7 +123,7 @@ Test(eventpoll_errors, operations_and_events)
 
 Test(eventpoll_errors, files_that_cannot_be_polled)
 {
-	int file = memfd_create("file", 0), dir = open("/", O_RDONLY | O_DIRECTORY);
+	int file = tk_memory_file(0), dir = open("/", O_RDONLY | O_DIRECTORY);
 	int poller = poller_open(4);
 	cr_assert_eq(poller_try(poller, EPOLL_CTL_ADD, file, POLLIN), -EPERM);
 	cr_assert_eq(poller_try(poller, EPOLL_CTL_ADD, dir, POLLIN), -EPERM);

@@ -67,7 +67,7 @@ Test(signal_errors, pipes_and_sockets)
 
 Test(signal_errors, files_and_epoll_sets)
 {
-	int file = memfd_create("file", MFD_CLOEXEC), set = epoll_create1(EPOLL_CLOEXEC);
+	int file = tk_memory_file(O_CLOEXEC), set = epoll_create1(EPOLL_CLOEXEC);
 	refused(file, EINVAL);
 	refused(set, EINVAL);
 	close(file);

@@ -147,7 +147,9 @@ static int dup_by_message(int fd)
 	union {
 		struct cmsghdr header;
 		char room[CMSG_SPACE(sizeof(int))];
-	} control = {.header = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+	} control = {.header = {.cmsg_len = CMSG_LEN(sizeof(int)),
+			     .cmsg_level = SOL_SOCKET,
+			     .cmsg_type = SCM_RIGHTS}};
 	char byte = 0;
 	struct iovec iov = {&byte, 1};
 	struct msghdr message = {.msg_iov = &iov,

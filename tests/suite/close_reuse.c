@@ -87,8 +87,25 @@ static void assert_is_a_channel(int number)
 	cr_assert_str_eq(got, "abc");
 }
 
+/* A timer or a signalfd on a kernel without them: the kernel knows a FIFO there. */
+static bool stands_in(const struct fd_maker *maker, int number)
+{
+	char name[64], link[256] = "";
+	struct stat libc, kernel;
+	cr_assert_eq(fstat(number, &libc), 0);
+	cr_assert_eq(tk_raw_syscall(SYS_fstat, number, addr(&kernel), 0, 0, 0, 0), 0);
+	if (maker->kind != FD_ELSE || !S_ISFIFO(kernel.st_mode) || S_ISFIFO(libc.st_mode))
+		return false;
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", number);
+	cr_assert_gt(readlink(name, link, 255), 0);
+	cr_assert(!strcmp(link, "anon_inode:[timerfd]") || !strcmp(link, "anon_inode:[signalfd]"));
+	return true;
+}
+
 static void assert_is_made(const struct fd_maker *maker, int number)
 {
+	if (stands_in(maker, number))
+		return;
 	assert_answers_as_kernel_knows_it(number);
 	assert_link_as_kernel_knows_it(number);
 	if (maker->kind != FD_ELSE)
@@ -197,7 +214,7 @@ Test(close_reuse, a_number_back_and_forth_between_file_and_eventfd)
 	int number = new_eventfd(0, 0);
 	for (unsigned int i = 1; i <= 50; i++) {
 		cr_assert_eq(close(number), 0);
-		cr_assert_eq(memfd_create("turn", 0), number);
+		cr_assert_eq(tk_memory_file(0), number);
 		assert_is_a_file(number);
 		cr_assert_eq(close(number), 0);
 		cr_assert_eq(new_eventfd(i, 0), number);

@@ -156,7 +156,7 @@ static int make_owner(bool raw, enum owner who)
 	static const uint64_t counts[] = {[EMPTY] = 0, [READABLE] = 3, [FULL] = COUNT_LIMIT};
 	int ends[2], fd;
 	if (who == MEMORY)
-		return memfd_create("owner", MFD_CLOEXEC);
+		return tk_memory_file(O_CLOEXEC);
 	if (who < PIPE) {
 		fd = (int)call(raw, SYS_eventfd2, 0, EFD_NONBLOCK, 0);
 		if (counts[who])

@@ -4,6 +4,7 @@
 #include "pair.h"
 #include "testkit.h"
 
+#include <fcntl.h>
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <sys/eventfd.h>
@@ -45,7 +46,7 @@ Test(fast_ctl, refused_calls_change_nothing)
 	for (int kind = 0; kind < FLOW_FAST_KINDS; kind++) {
 		struct watched w = in_use(flow_kinds[kind]);
 		struct pair none = {-1, -1}, closed = pair_eventfd(0, 0), pipes, other;
-		int file = memfd_create("file", MFD_CLOEXEC), pipefd[2];
+		int file = tk_memory_file(O_CLOEXEC), pipefd[2];
 		cr_assert_eq(pipe(pipefd), 0);
 		pipes = (struct pair){pipefd[0], pipefd[0]};
 		other = pair_eventfd(1, EFD_NONBLOCK);

@@ -8,6 +8,7 @@
 
 #include <criterion/criterion.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -65,12 +66,23 @@ static void fork_now_and_then(struct ring *r)
 	}
 }
 
+/* A libc that blocks signals while it forks has those of children that end meanwhile queued, and
+ * they interrupt other threads. */
+static void block_signals_of_children(void)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	cr_assert_eq(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
+}
+
 /* The token of STOP goes round once: each member gets it, or has ended. */
 static void go_round(uint32_t interest, bool forks)
 {
 	struct ring r = {.interest = interest};
 	struct member who[MEMBERS];
 	pthread_t thread[MEMBERS];
+	block_signals_of_children();
 	for (int i = 0; i < MEMBERS; i++) {
 		r.fd[i] = eventfd_at(0);
 		r.set[i] = set_watching(r.fd[i], interest, (uint64_t)i);

@@ -122,6 +122,8 @@ Test(odd_vector, preadv2_elsewhere)
 
 Test(odd_vector, preadv2_with_RWF_NOWAIT)
 {
+	if (tk_lacks(SYS_preadv2))
+		return;
 	struct both b = both_open(5, 0);
 	SAME(b, preadv2(fd, &iov, 1, -1, RWF_NOWAIT), SYS_preadv2, fd, addr(&iov), 1, -1, -1,
 		RWF_NOWAIT);
@@ -134,6 +136,8 @@ Test(odd_vector, preadv2_with_RWF_NOWAIT)
 
 Test(odd_vector, preadv2_with_each_flag)
 {
+	if (tk_lacks(SYS_preadv2))
+		return;
 	struct both b = both_open(5, EFD_SEMAPHORE | EFD_NONBLOCK);
 	both_write(b, 100);
 	for (int bit = 0; bit < 31; bit++)
@@ -163,6 +167,8 @@ Test(odd_vector, pwritev2_elsewhere)
 
 Test(odd_vector, pwritev2_with_each_flag)
 {
+	if (tk_lacks(SYS_pwritev2))
+		return;
 	struct both b = both_open(5, EFD_NONBLOCK);
 	for (int bit = 0; bit < 31; bit++)
 		SAME(b, pwritev2(fd, &iov, 1, -1, 1 << bit), SYS_pwritev2, fd, addr(&iov), 1, -1,

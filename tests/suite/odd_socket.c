@@ -102,7 +102,8 @@ Test(odd_special, mmap)
 Test(odd_special, directories)
 {
 	struct both b = both_open(5, 0);
-	SAME(b, getdents64(fd, buf, sizeof(buf)), SYS_getdents64, fd, addr(buf), sizeof(buf));
+	SAME(b, getdents64(fd, (void *)buf, sizeof(buf)), SYS_getdents64, fd, addr(buf),
+		sizeof(buf));
 	SAME(b, fchdir(fd), SYS_fchdir, fd);
 	SAME(b, openat(fd, "x", O_RDONLY), SYS_openat, fd, addr("x"), O_RDONLY);
 	SAME(b, mkdirat(fd, "x", 0700), SYS_mkdirat, fd, addr("x"), 0700);

@@ -24,7 +24,7 @@ static void transfer_setup(void)
 	from = ends[0];
 	to = ends[1];
 	cr_assert_eq(write(to, text, sizeof(text)), (ssize_t)sizeof(text));
-	file = memfd_create("transfer", 0);
+	file = tk_memory_file(0);
 	cr_assert_eq(write(file, text, sizeof(text)), (ssize_t)sizeof(text));
 	cr_assert_eq(lseek(file, 0, SEEK_SET), 0);
 }

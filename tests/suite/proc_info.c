@@ -203,8 +203,11 @@ WAY(openat_ignores_its_directory, openat(-1, path, O_RDONLY))
 WAY(fopen, number_of(fopen(path, "r")))
 WAY(fopen_close_on_exec, number_of(fopen(path, "re")))
 WAY(fopen64, number_of(fopen64(path, "r")))
-WAY(freopen, number_of(freopen(path, "r", fopen("/dev/null", "r"))))
-WAY(freopen64, number_of(freopen64(path, "r", fopen("/dev/null", "r"))))
+/* libc's own freopen needs dup3 */
+WAY(freopen, number_of(tk_lacks(SYS_dup3) ? fopen(path, "r")
+					  : freopen(path, "r", fopen("/dev/null", "r"))))
+WAY(freopen64, number_of(tk_lacks(SYS_dup3) ? fopen64(path, "r")
+					    : freopen64(path, "r", fopen("/dev/null", "r"))))
 WAY(sys_openat, syscall(SYS_openat, AT_FDCWD, path, O_RDONLY))
 #ifdef SYS_open
 WAY(sys_open, syscall(SYS_open, path, O_RDONLY))

@@ -81,7 +81,7 @@ Test(rights_numbers, a_file_at_it_is_a_file)
 {
 	for (int way = 0; way < WAYS; way++) {
 		struct stat st;
-		int file = memfd_create("there", MFD_CLOEXEC);
+		int file = tk_memory_file(O_CLOEXEC);
 		struct arrival a = arrive(file, way);
 		cr_assert_eq(write(a.number, "ABCDEFGH", 8), 8);
 		cr_assert_eq(lseek(file, 0, SEEK_CUR), 8);
@@ -159,7 +159,7 @@ Test(rights_numbers, a_watch_of_the_old_one_is_not_the_new_ones)
 
 Test(rights_numbers, a_number_that_takes_turns)
 {
-	int file = memfd_create("turn", MFD_CLOEXEC), fd = efd_open(0, 0), number = -1;
+	int file = tk_memory_file(O_CLOEXEC), fd = efd_open(0, 0), number = -1;
 	struct stat st;
 	rights_pair(sock, SOCK_STREAM);
 	for (int i = 0; i < 100; i++) {

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -56,7 +57,9 @@ static pid_t spawn_role(const actions_t *actions, const posix_spawnattr_t *attr,
 	pid_t child = -1;
 	errno = ERRNO_CANARY;
 	cr_assert_eq(posix_spawn(&child, role_path(), actions, attr, argv, environ), 0);
-	cr_assert_eq(errno, ERRNO_CANARY);
+	/* without close_range libc's child, which has its parent's errno, goes through /proc */
+	if (!tk_lacks(SYS_close_range))
+		cr_assert_eq(errno, ERRNO_CANARY);
 	return child;
 }
 
@@ -255,6 +258,7 @@ ROLE(has_nothing_from)
 	CHECK(takes(0, 1) && adds(0, 1) && fresh_one_works());
 }
 
+#ifdef __GLIBC__
 Test(spawn_actions, addclosefrom_np)
 {
 	actions_t actions;
@@ -266,6 +270,7 @@ Test(spawn_actions, addclosefrom_np)
 	posix_spawn_file_actions_destroy(&actions);
 	assert_three_and_close();
 }
+#endif
 
 Test(spawn_actions, that_fail_leave_the_parent_alone)
 {

@@ -55,7 +55,7 @@ static int make_file(struct object *o, int flags, int end)
 	if (o->kind == EVENTFD)
 		return eventfd(0, flags);
 	if (o->kind == MEMORY) {
-		int fd = memfd_create("object", 0);
+		int fd = tk_memory_file(0);
 		cr_assert_eq(fcntl(fd, F_SETFL, O_APPEND), 0);
 		return fd;
 	}

@@ -280,8 +280,10 @@ Test(syscalls, fstat_newfstatat_and_statx)
 	assert_alike(&ours, &kernel);
 	SAME(b, syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_ALL, &oursx), SYS_statx, fd,
 		addr(""), AT_EMPTY_PATH, STATX_ALL, addr(&kernelx));
-	cr_assert_eq(oursx.stx_mode, kernelx.stx_mode);
-	cr_assert_eq(oursx.stx_ino, kernelx.stx_ino);
+	if (!tk_lacks(SYS_statx)) {
+		cr_assert_eq(oursx.stx_mode, kernelx.stx_mode);
+		cr_assert_eq(oursx.stx_ino, kernelx.stx_ino);
+	}
 	both_close(b);
 }
 
@@ -343,7 +345,7 @@ Test(syscalls, open_of_fdinfo_and_link)
 Test(syscalls, splice_tee_and_sendfile)
 {
 	struct both b = both_open(5, EFD_NONBLOCK);
-	int ends[2], file = memfd_create("source", 0);
+	int ends[2], file = tk_memory_file(0);
 	cr_assert_eq(write(file, "12345678", 8), 8);
 	cr_assert_eq(lseek(file, 0, SEEK_SET), 0);
 	cr_assert_eq(pipe2(ends, O_NONBLOCK), 0);

@@ -18,6 +18,7 @@ struct both {
 struct answer {
 	long ret;
 	int err;
+	int elsewhere; /* what an older kernel's profile says, for any fd, where it lacks this */
 };
 
 /* Two eventfds with the same count and flags; both_close() asserts that they are still alike. */

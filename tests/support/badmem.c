@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "badmem.h"
+#include "testkit.h"
 
+#include <fcntl.h>
 #include <criterion/criterion.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -36,7 +38,7 @@ static char *page(int index)
 
 static void map_file(void)
 {
-	int fd = memfd_create("short", MFD_CLOEXEC);
+	int fd = tk_memory_file(O_CLOEXEC);
 	cr_assert(fd >= 0);
 	cr_assert_eq(ftruncate(fd, (off_t)page_size), 0);
 	void *p = mmap(page(FILE_DATA), 2 * page_size, PROT_READ | PROT_WRITE,

@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "flow.h"
+#include "testkit.h"
 
+#include <fcntl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
@@ -39,7 +41,7 @@ struct flow *flow_map(int memory)
 
 struct flow *flow_open(uint32_t interest)
 {
-	int memory = memfd_create("flow", MFD_CLOEXEC);
+	int memory = tk_memory_file(O_CLOEXEC);
 	if (memory < 0 || ftruncate(memory, sizeof(struct flow)) != 0)
 		return NULL;
 	struct flow *f = flow_map(memory);

@@ -123,8 +123,8 @@ static int64_t cpu_ns(void)
 
 static long sleeps(void)
 {
-	struct rusage usage;
-	getrusage(RUSAGE_THREAD, &usage);
+	struct rusage usage = {0};
+	tk_raw_syscall(SYS_getrusage, RUSAGE_THREAD, (long)(intptr_t)&usage, 0, 0, 0, 0);
 	return usage.ru_nvcsw;
 }
 

@@ -1,4 +1,5 @@
 #include "rights.h"
+#include "testkit.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -13,6 +14,8 @@ union control {
 
 static ssize_t by_sendmmsg(int sock, struct msghdr *message, int flags)
 {
+	if (tk_lacks(SYS_sendmmsg))
+		return sendmsg(sock, message, flags);
 	struct mmsghdr one = {.msg_hdr = *message};
 	int n = sendmmsg(sock, &one, 1, flags);
 	return n == 1 ? (ssize_t)one.msg_len : n;
@@ -25,6 +28,8 @@ static ssize_t by_sys_sendmsg(int sock, struct msghdr *message, int flags)
 
 static ssize_t by_sys_sendmmsg(int sock, struct msghdr *message, int flags)
 {
+	if (tk_lacks(SYS_sendmmsg))
+		return syscall(SYS_sendmsg, sock, message, flags);
 	struct mmsghdr one = {.msg_hdr = *message};
 	long n = syscall(SYS_sendmmsg, sock, &one, 1, flags);
 	return n == 1 ? (ssize_t)one.msg_len : n;
@@ -37,6 +42,8 @@ static ssize_t by_sendmsg(int sock, struct msghdr *message, int flags)
 
 static ssize_t by_recvmmsg(int sock, struct msghdr *message, int flags)
 {
+	if (tk_lacks(SYS_recvmmsg))
+		return recvmsg(sock, message, flags);
 	struct mmsghdr one = {.msg_hdr = *message};
 	int n = recvmmsg(sock, &one, 1, flags, NULL);
 	*message = one.msg_hdr;
@@ -50,6 +57,8 @@ static ssize_t by_sys_recvmsg(int sock, struct msghdr *message, int flags)
 
 static ssize_t by_sys_recvmmsg(int sock, struct msghdr *message, int flags)
 {
+	if (tk_lacks(SYS_recvmmsg))
+		return syscall(SYS_recvmsg, sock, message, flags);
 	struct mmsghdr one = {.msg_hdr = *message};
 	long n = syscall(SYS_recvmmsg, sock, &one, 1, flags, NULL);
 	*message = one.msg_hdr;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -65,6 +66,16 @@ void tk_teardown(void)
 		abort();
 }
 
+int tk_memory_file(int flags)
+{
+	char path[] = "/dev/shm/testkit-XXXXXX";
+	int fd = mkostemp(path, flags);
+
+	if (fd >= 0)
+		unlink(path);
+	return fd;
+}
+
 static char task_state(const char *path)
 {
 	char line[512];
@@ -111,7 +122,7 @@ int64_t tk_now_ms(void)
 }
 
 #if defined(__x86_64__)
-long tk_raw_syscall(long nr, long a, long b, long c, long d, long e, long f)
+static long raw_instruction(long nr, long a, long b, long c, long d, long e, long f)
 {
 	register long r10 __asm__("r10") = d;
 	register long r8 __asm__("r8") = e;
@@ -124,7 +135,7 @@ long tk_raw_syscall(long nr, long a, long b, long c, long d, long e, long f)
 	return ret;
 }
 #elif defined(__aarch64__)
-long tk_raw_syscall(long nr, long a, long b, long c, long d, long e, long f)
+static long raw_instruction(long nr, long a, long b, long c, long d, long e, long f)
 {
 	register long x8 __asm__("x8") = nr;
 	register long x0 __asm__("x0") = a;
@@ -142,3 +153,40 @@ long tk_raw_syscall(long nr, long a, long b, long c, long d, long e, long f)
 #else
 #error "no raw system call for this architecture"
 #endif
+
+/* A mark in the upper half of an int: the sixth argument, or the first where the sixth is no int.
+ */
+long tk_raw_syscall(long nr, long a, long b, long c, long d, long e, long f)
+{
+	const unsigned long mark = (unsigned long)TK_UNFILTERED << 32, low = UINT32_MAX;
+
+	switch (nr) {
+	case SYS_mmap:
+	case SYS_pselect6:
+	case SYS_recvfrom:
+	case SYS_sendto:
+		return raw_instruction(nr, a, b, c, d, e, f);
+	case SYS_epoll_pwait:
+#ifdef SYS_epoll_pwait2
+	case SYS_epoll_pwait2:
+#endif
+		return raw_instruction(nr, (long)(mark | ((unsigned long)a & low)), b, c, d, e, f);
+	default:
+		return raw_instruction(nr, a, b, c, d, e, (long)(mark | ((unsigned long)f & low)));
+	}
+}
+
+bool tk_lacks(long nr)
+{
+	return raw_instruction(nr, -1, 0, 0, 0, 0, 0) == -ENOSYS;
+}
+
+/* Both are of a bad fd: they differ where the profile answers instead of the kernel. */
+int tk_refuses(const long nr_and_args[7])
+{
+	const long *a = nr_and_args + 1;
+	long here = raw_instruction(nr_and_args[0], -1, a[1], a[2], a[3], a[4], a[5]);
+	long there = tk_raw_syscall(nr_and_args[0], -1, a[1], a[2], a[3], a[4], a[5]);
+
+	return here == there ? 0 : (int)-here;
+}

@@ -6,6 +6,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* What the filter of tests/pretend lets through. */
+#define TK_UNFILTERED 0x7a1c5eedu
+
 /* True where eventfd() is efdshim's: the suite runs under LD_PRELOAD (or with the shim linked in).
  */
 bool tk_under_shim(void);
@@ -24,8 +27,18 @@ void tk_wait_asleep(pid_t tid);
 void tk_wait_process_asleep(pid_t pid);
 
 /* A raw system call instruction: never interposed. Returns the kernel's value (-errno on failure).
- */
+ * Under an older kernel's profile (tests/run.sh) the unfiltered kernel answers. */
 long tk_raw_syscall(long nr, long a, long b, long c, long d, long e, long f);
+
+/* True under an older kernel's profile that lacks this system call. */
+bool tk_lacks(long nr);
+
+/* The errno that profile answers a call with these arguments with, whatever the fd; else 0. */
+int tk_refuses(const long nr_and_args[7]);
+
+/* A file in memory, without a name: memfd_create is too new for some kernels. `flags` are 0 or
+ * O_CLOEXEC; it gets the lowest number that is free. */
+int tk_memory_file(int flags);
 
 /* Monotonic milliseconds. */
 int64_t tk_now_ms(void);

@@ -1,0 +1,123 @@
+/* signalfd: the program's own handlers and waits, beside what the emulation needs of them. */
+#define _GNU_SOURCE
+#include "sigkit.h"
+#include "testkit.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+TestSuite(signalfd_handlers, .init = tk_setup, .fini = tk_teardown, .timeout = 20);
+
+enum { LONG = 15000 };
+
+static int poll_in(int fd, int timeout)
+{
+	struct pollfd one = {.fd = fd, .events = POLLIN};
+
+	return poll(&one, 1, timeout);
+}
+
+Test(signalfd_handlers, the_own_handler_is_called_once_it_is_let_in)
+{
+	sigset_t set = sk_block(SIGUSR1, SIGUSR2, 0), before;
+	int fd = sk_open(&set, SFD_NONBLOCK);
+	struct sigaction action;
+	struct sk_kick kick = {0};
+
+	sk_handle(SIGUSR1, 0);
+	sk_start(&kick, sk_kill, SIGUSR1);
+	cr_assert_eq(poll_in(fd, LONG), 1);
+	sk_join(&kick);
+	cr_assert_eq(sk_calls, 0);
+	pthread_sigmask(SIG_UNBLOCK, &set, &before);
+	cr_assert_eq(sk_calls, 1);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	sk_expect_none(fd);
+	cr_assert_eq(sigaction(SIGUSR2, NULL, &action), 0);
+	cr_assert_eq(action.sa_handler, SIG_DFL);
+	sk_handle(SIGUSR2, SA_RESTART);
+	cr_assert_eq(sigaction(SIGUSR2, NULL, &action), 0);
+	cr_assert_eq(action.sa_flags & SA_RESTART, SA_RESTART);
+	raise(SIGUSR2);
+	cr_assert_eq(poll_in(fd, LONG), 1);
+	cr_assert_eq(signal(SIGUSR2, SIG_IGN), action.sa_handler);
+	sk_expect_none(fd);
+	close(fd);
+}
+
+static siginfo_t seen;
+
+static void look(int sig, siginfo_t *info, void *context)
+{
+	(void)sig;
+	(void)context;
+	seen = *info;
+}
+
+Test(signalfd_handlers, a_handler_sees_what_was_sent)
+{
+	sigset_t set = sk_block(SIGRTMIN, 0);
+	int fd = sk_open(&set, SFD_NONBLOCK);
+	struct sigaction action = {.sa_sigaction = look, .sa_flags = SA_SIGINFO};
+	struct sk_kick kick = {.value = 4711};
+
+	sigaction(SIGRTMIN, &action, NULL);
+	sk_start(&kick, sk_send_value, SIGRTMIN);
+	cr_assert_eq(poll_in(fd, LONG), 1);
+	sk_join(&kick);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	cr_assert_eq(seen.si_value.sival_int, 4711);
+	cr_assert_eq(seen.si_pid, getpid());
+	cr_assert_eq(seen.si_code, SI_QUEUE);
+	close(fd);
+}
+
+Test(signalfd_handlers, default_actions_are_in_force)
+{
+	sigset_t set = sk_block(SIGTERM, SIGCHLD, 0);
+	int fd = sk_open(&set, 0), status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		cr_assert_eq(poll_in(fd, 10), 0); /* whatever it takes is in place */
+		raise(SIGTERM);
+		cr_assert_eq(poll_in(fd, 0), 1);
+		pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+		_exit(3);
+	}
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_assert(WIFSIGNALED(status));
+	cr_assert_eq(WTERMSIG(status), SIGTERM);
+	sk_expect(fd, SIGCHLD);
+	close(fd);
+}
+
+Test(signalfd_handlers, sigwait_takes_it_as_it_came)
+{
+	sigset_t set = sk_block(SIGRTMIN, SIGUSR1, 0), pending;
+	int fd = sk_open(&set, SFD_NONBLOCK), sig;
+	siginfo_t info;
+
+	for (int i = 0; i < 20; i++) {
+		struct sk_kick kick = {.value = i};
+
+		sk_start(&kick, sk_send_value, SIGRTMIN);
+		cr_assert_eq(poll_in(fd, LONG), 1);
+		sk_join(&kick);
+		sk_queue(SIGRTMIN, 1000 + i);
+		sigpending(&pending);
+		cr_assert(sigismember(&pending, SIGRTMIN));
+		cr_assert_eq(sigwaitinfo(&set, &info), SIGRTMIN);
+		cr_assert_eq(info.si_value.sival_int, i);
+		if (i % 2)
+			cr_assert_eq(sk_read(fd).ssi_int, 1000 + i);
+		else
+			cr_assert_eq(sigwait(&set, &sig), 0);
+		cr_assert_eq(poll_in(fd, 0), 0);
+	}
+	close(fd);
+}
