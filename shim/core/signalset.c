@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/classwatch.h"
+#include "core/config.h"
 #include "core/demote.h"
 #include "core/object.h"
 #include "core/setid.h"
@@ -17,6 +18,7 @@
 #include "core/timeout.h"
 #include "core/usermem.h"
 #include "sys/alone.h"
+#include "sys/probe.h"
 #include "sys/real.h"
 
 enum { WATCHES = 1024 };
@@ -64,18 +66,24 @@ static bool is_dead(const struct sigwatch *watch)
 	return !object_still_open(watch->slot, watch->generation);
 }
 
+/* Whether a watch is dead takes long to find out. */
 static struct sigwatch *find_free(void)
 {
 	uint32_t top = atomic_load(&signalset_top);
 
 	for (uint32_t i = 0; i < top; i++) {
+		if (!watches[i].set)
+			return &watches[i];
+	}
+	if (top < WATCHES) {
+		atomic_store(&signalset_top, top + 1);
+		return &watches[top];
+	}
+	for (uint32_t i = 0; i < top; i++) {
 		if (is_dead(&watches[i]))
 			return &watches[i];
 	}
-	if (top == WATCHES)
-		return NULL;
-	atomic_store(&signalset_top, top + 1);
-	return &watches[top];
+	return NULL;
 }
 
 static void fill(struct sigwatch *watch, uint64_t set, const struct fdref *ref,
@@ -141,10 +149,19 @@ int signalset_ctl(int epfd, int op, const struct fdref *ref, const struct epoll_
 	return err;
 }
 
+/* Where the kernel has signalfds no set will ever have one of ours in it. */
+static bool may_ever_be_any(void)
+{
+	config_load();
+	return config.signalfd || atomic_load(&signaldoor_armed) || !probe_signalfd();
+}
+
 void signalset_nested(int op, int outer, int inner, const struct epoll_event *event)
 {
 	const struct fdref none = {.fd = inner};
 
+	if (!may_ever_be_any())
+		return;
 	note(setid_key(outer), &none, setid_key(inner), op == EPOLL_CTL_DEL ? NULL : event);
 }
 
