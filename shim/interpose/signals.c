@@ -193,7 +193,7 @@ int sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *ti
 		info = &own;
 	do
 		sig = real()->sigtimedwait(set, info, timeout);
-	while (sig > 0 && !signalqueue_resolve(info));
+	while (sig > 0 && !signalqueue_resolve_told(info));
 	if (sig > 0)
 		signalset_taken(sig);
 	return sig;

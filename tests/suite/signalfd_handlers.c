@@ -121,3 +121,24 @@ Test(signalfd_handlers, sigwait_takes_it_as_it_came)
 	}
 	close(fd);
 }
+
+/* One to the process, which has woken a sleeper, and one to the thread: these are two. */
+Test(signalfd_handlers, sigwait_takes_that_of_the_thread_and_that_of_the_process)
+{
+	sigset_t set = sk_block(SIGUSR1, 0);
+	int fd = sk_open(&set, SFD_NONBLOCK), sig;
+	struct sk_kick kick = {0};
+
+	for (int i = 0; i < 4; i++) {
+		sk_start(&kick, sk_kill, SIGUSR1);
+		cr_assert_eq(poll_in(fd, LONG), 1);
+		sk_join(&kick);
+		raise(SIGUSR1);
+		cr_assert_eq(sigwait(&set, &sig), 0);
+		cr_assert_eq(sig, SIGUSR1);
+		cr_assert_eq(poll_in(fd, 0), 1, "one of two is lost");
+		sk_expect(fd, SIGUSR1);
+		sk_expect_none(fd);
+	}
+	close(fd);
+}
