@@ -135,6 +135,7 @@ void signaldoor_open(struct signaldoor *door, uint64_t signals, const sigset_t *
 	install(signals);
 	signals &= atomic_load(&installed_now);
 	set_of(blocked & ~signals, &door->during);
+	door->own = own;
 	door->outer = opened;
 	door->outer_at = opened_at;
 	door->outer_came = atomic_load(&came);
@@ -149,11 +150,16 @@ bool signaldoor_came(void)
 	return atomic_load(&came);
 }
 
+/* What ended a sleep is blocked since then, also where the sleep's mask alone had blocked it. */
 void signaldoor_close(const struct signaldoor *door)
 {
+	bool more_blocked = signaldoor_came() && (opened & ~door->own);
+
 	opened = door->outer;
 	opened_at = door->outer_at;
 	atomic_store(&came, door->outer_came);
+	if (more_blocked)
+		use_mask(door->own);
 }
 
 struct blocked_sleep {

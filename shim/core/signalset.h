@@ -27,6 +27,9 @@ bool signalset_has(int epfd);
 bool signalset_ready(int epfd);
 uint64_t signalset_signals(int epfd);
 
+/* What the set's signalfds have to tell; then that is told. How many. */
+int signalset_collect(int epfd, struct epoll_event *events, int max);
+
 /* epoll_wait(2) on such a set. */
 struct outcome signalset_wait(struct epoll_call *call);
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -139,6 +140,45 @@ Test(signalfd_handlers, sigwait_takes_that_of_the_thread_and_that_of_the_process
 		cr_assert_eq(poll_in(fd, 0), 1, "one of two is lost");
 		sk_expect(fd, SIGUSR1);
 		sk_expect_none(fd);
+	}
+	close(fd);
+}
+
+static int ppoll_in(int fd, const sigset_t *mask)
+{
+	struct pollfd one = {.fd = fd, .events = POLLIN};
+
+	return ppoll(&one, 1, &(struct timespec){.tv_sec = LONG / 1000}, mask);
+}
+
+static int epoll_pwait_in(int fd, const sigset_t *mask)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+	int set = epoll_create1(0), n;
+
+	cr_assert_eq(epoll_ctl(set, EPOLL_CTL_ADD, fd, &event), 0);
+	n = epoll_pwait(set, &event, 1, LONG, mask);
+	close(set);
+	return n;
+}
+
+/* The sleep alone has it blocked: told of first, handled at the end, and let in from then on. */
+Test(signalfd_handlers, blocked_during_the_wait_alone)
+{
+	int (*const ways[])(int, const sigset_t *) = {ppoll_in, epoll_pwait_in};
+	sigset_t set = sk_set(SIGUSR1, 0), now;
+	int fd = sk_open(&set, SFD_NONBLOCK);
+
+	sk_handle(SIGUSR1, 0);
+	for (int i = 0; i < 10; i++) {
+		struct sk_kick kick = {0};
+
+		sk_start(&kick, sk_kill, SIGUSR1);
+		cr_assert_eq(ways[i % 2](fd, &set), 1);
+		sk_join(&kick);
+		cr_assert_eq(sk_calls, i + 1);
+		pthread_sigmask(SIG_BLOCK, NULL, &now);
+		cr_assert_not(sigismember(&now, SIGUSR1));
 	}
 	close(fd);
 }
