@@ -9,6 +9,7 @@
 
 #include "core/process.h"
 #include "core/signalqueue.h"
+#include "core/signalset.h"
 #include "core/wait.h"
 #include "sys/raw.h"
 #include "sys/real.h"
@@ -282,6 +283,7 @@ static void handle(int sig, siginfo_t *info, void *context)
 		memcpy(&before->uc_sigmask, &blocked, sizeof(blocked));
 		atomic_store(&came, 1);
 	} else if (signalqueue_resolve(info)) {
+		signalset_taken(sig);
 		pass_on(sig, info, before);
 	}
 	errno = saved;
@@ -333,8 +335,10 @@ int signaldoor_action(int sig, const struct sigaction *action, struct sigaction 
 	mask = signalqueue_lock();
 	ret = act(sig, action ? &copy : NULL, before);
 	signalqueue_unlock(mask);
-	if (action && !ret && discards(sig, &copy))
+	if (action && !ret && discards(sig, &copy)) {
 		signalqueue_forget(sig);
+		signalset_taken(sig);
+	}
 	return ret;
 }
 

@@ -33,7 +33,7 @@ int signalset_collect(int epfd, struct epoll_event *events, int max);
 /* epoll_wait(2) on such a set. */
 struct outcome signalset_wait(struct epoll_call *call);
 
-/* A signal of that number was taken: the next one is an edge. */
+/* A signal of that number was taken, handled or discarded: the next one is an edge. */
 void signalset_taken(int sig);
 
 #endif

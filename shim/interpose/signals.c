@@ -264,6 +264,8 @@ long rawcall_sigtimedwait(const struct rawcall *call)
 	do
 		sig = rawcall_through(&own);
 	while (sig > 0 && !signalqueue_resolve((siginfo_t *)own.a[1]));
+	if (sig > 0)
+		signalset_taken((int)sig);
 	return sig;
 }
 

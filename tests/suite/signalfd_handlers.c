@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -180,5 +181,54 @@ Test(signalfd_handlers, blocked_during_the_wait_alone)
 		pthread_sigmask(SIG_BLOCK, NULL, &now);
 		cr_assert_not(sigismember(&now, SIGUSR1));
 	}
+	close(fd);
+}
+
+static void nobody(int sig)
+{
+	(void)sig;
+}
+
+static void let_in(const sigset_t *set)
+{
+	pthread_sigmask(SIG_UNBLOCK, set, NULL);
+	pthread_sigmask(SIG_BLOCK, set, NULL);
+}
+
+static void discard(const sigset_t *set)
+{
+	(void)set;
+	signal(SIGUSR1, SIG_IGN);
+	signal(SIGUSR1, nobody);
+}
+
+static void take_by_number(const sigset_t *set)
+{
+	struct timespec now = {0, 0};
+
+	cr_assert_eq(syscall(SYS_rt_sigtimedwait, set, NULL, &now, 8), SIGUSR1);
+}
+
+/* However it went: the next one is an edge. */
+Test(signalfd_handlers, edges_after_it_was_not_read)
+{
+	void (*const ways[])(const sigset_t *) = {let_in, discard, take_by_number};
+	sigset_t set = sk_block(SIGUSR1, 0);
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+	int fd = sk_open(&set, SFD_NONBLOCK), epfd = epoll_create1(0);
+
+	signal(SIGUSR1, nobody);
+	cr_assert_eq(epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &event), 0);
+	cr_assert_eq(epoll_wait(epfd, &event, 1, 10), 0);
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		raise(SIGUSR1);
+		cr_assert_eq(epoll_wait(epfd, &event, 1, 1000), 1, "way %zu", i);
+		ways[i](&set);
+		sk_expect_none(fd);
+	}
+	raise(SIGUSR1);
+	cr_assert_eq(epoll_wait(epfd, &event, 1, 1000), 1);
+	sk_expect(fd, SIGUSR1);
+	close(epfd);
 	close(fd);
 }
