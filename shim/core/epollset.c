@@ -177,55 +177,90 @@ static int refuse_exclusive(const struct change *change)
 		change->event.data.u64);
 }
 
+static int remove_watch(const struct change *change)
+{
+	const struct fdref *ref = change->ref;
+	int err;
+
+	if (slot_is_signal(ref->object))
+		return signalset_ctl(change->epfd, change->op, ref, NULL);
+	if (may_be_fast(ref) && fastset_ctl(change->epfd, change->op, ref, NULL, &err))
+		return err;
+	return slot_is_mask(ref->object) ? maskwatch_ctl(change->epfd, change->op, ref, NULL, false)
+					 : change_own_watch(change);
+}
+
+/* Where the kernel ignores EPOLLEXCLUSIVE, its rules are kept here. */
+static int check_exclusive(const struct change *change)
+{
+	int err;
+
+	if (exclusive_forbids(change->op, change->event.events, false)) {
+		err = refuse_exclusive(change);
+		return err ? err : EINVAL;
+	}
+	if (change->op == EPOLL_CTL_MOD && atomic_load(&exclusive_kept) &&
+		exclusive_is(change->epfd, change->ref->fd))
+		return EINVAL;
+	return 0;
+}
+
+static int put_mask(const struct change *change)
+{
+	demote_set_of(change->epfd);
+	return maskwatch_ctl(change->epfd, change->op, change->ref, &change->event,
+		nested_needs_edges(fdtable_epoll_id(change->epfd)));
+}
+
+static int put_in_kernel(struct change *change)
+{
+	int err;
+
+	change->class = classwatch_class(change->epfd, change->ref, change->event.events);
+	err = mirrored(change) ? 0 : start_watch(change);
+	if (err)
+		return err;
+	if (change->event.events & EPOLLEXCLUSIVE)
+		exclusive_done(change->epfd, change->op, change->ref->fd, change->event.events);
+	return make_watch(change);
+}
+
+/* Adds or modifies it. */
+static int put_watch(struct change *change)
+{
+	const struct fdref *ref = change->ref;
+	int err = check_exclusive(change);
+
+	if (err)
+		return err;
+	if (slot_is_signal(ref->object)) {
+		err = signalset_ctl(change->epfd, change->op, ref, &change->event);
+		if (!err)
+			exclusive_done(change->epfd, change->op, ref->fd, change->event.events);
+		return err;
+	}
+	if (slot_is_timer(ref->object)) /* the FIFO shows OUT, a timer never does */
+		change->event.events &= FLAG_BITS | slot_possible(ref->object);
+	if (may_be_fast(ref) && fastset_ctl(change->epfd, change->op, ref, &change->event, &err))
+		return err;
+	return slot_is_mask(ref->object) ? put_mask(change) : put_in_kernel(change);
+}
+
 struct outcome epollset_ctl(
 	int epfd, int op, const struct fdref *ref, const struct epoll_event *event)
 {
 	struct change change = {.epfd = epfd, .op = op, .ref = ref};
-	int err;
 
 	plainset_end(epfd);
 	if (op != EPOLL_CTL_ADD && op != EPOLL_CTL_MOD && op != EPOLL_CTL_DEL)
 		return outcome_raw(raw_epoll_ctl(epfd, op, ref->fd, (void *)(uintptr_t)event));
-	if (op == EPOLL_CTL_DEL && slot_is_signal(ref->object))
-		return outcome_of(signalset_ctl(epfd, op, ref, NULL));
-	if (op == EPOLL_CTL_DEL && may_be_fast(ref) && fastset_ctl(epfd, op, ref, NULL, &err))
-		return outcome_of(err);
 	if (op == EPOLL_CTL_DEL)
-		return outcome_of(slot_is_mask(ref->object)
-					  ? maskwatch_ctl(epfd, op, ref, NULL, false)
-					  : change_own_watch(&change));
+		return outcome_of(remove_watch(&change));
 	if (!usermem_loadable(event, sizeof(*event)))
 		return outcome_err(EFAULT);
 	change.event = *event;
 	timers_look();
-	if (exclusive_forbids(op, event->events, false)) {
-		err = refuse_exclusive(&change);
-		return outcome_err(err ? err : EINVAL);
-	}
-	if (op == EPOLL_CTL_MOD && atomic_load(&exclusive_kept) && exclusive_is(epfd, ref->fd))
-		return outcome_err(EINVAL);
-	if (slot_is_signal(ref->object)) {
-		err = signalset_ctl(epfd, op, ref, &change.event);
-		if (!err)
-			exclusive_done(epfd, op, ref->fd, change.event.events);
-		return outcome_of(err);
-	}
-	if (slot_is_timer(ref->object)) /* the FIFO shows OUT, a timer never does */
-		change.event.events &= FLAG_BITS | slot_possible(ref->object);
-	if (may_be_fast(ref) && fastset_ctl(epfd, op, ref, &change.event, &err))
-		return outcome_of(err);
-	if (slot_is_mask(ref->object)) {
-		demote_set_of(epfd);
-		return outcome_of(maskwatch_ctl(
-			epfd, op, ref, &change.event, nested_needs_edges(fdtable_epoll_id(epfd))));
-	}
-	change.class = classwatch_class(epfd, ref, change.event.events);
-	err = mirrored(&change) ? 0 : start_watch(&change);
-	if (err)
-		return outcome_err(err);
-	if (change.event.events & EPOLLEXCLUSIVE)
-		exclusive_done(epfd, op, ref->fd, change.event.events);
-	return outcome_of(make_watch(&change));
+	return outcome_of(put_watch(&change));
 }
 
 struct outcome epollset_wait_in_kernel(struct epoll_call *call)
