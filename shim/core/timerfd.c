@@ -164,6 +164,8 @@ struct outcome timerfd_set(const struct fdref *ref, int fd, int flags,
 		return outcome_err(EINVAL);
 	if (!ref)
 		return outcome_err(error_of_number(fd));
+	if ((now.it_value.tv_sec || now.it_value.tv_nsec) && timers_start())
+		return outcome_err(ENOMEM); /* nobody would fire it */
 	if (!object_hold_living(ref))
 		return outcome_err(EBADF);
 	before = set(ref, flags, &now);

@@ -251,17 +251,21 @@ static void run(void)
 }
 
 /* A vfork child has its parent's threads. */
-static void need_thread(void)
+int timers_start(void)
 {
+	int err = 0;
+
 	if (process_borrows_memory() || atomic_load(&running) == process_pid())
-		return;
+		return 0;
 	latch_lock(&latch);
 	if (atomic_load(&running) != process_pid()) {
 		atomic_store(&running, process_pid());
-		if (thread_start(run))
+		err = thread_start(run);
+		if (err)
 			atomic_store(&running, 0);
 	}
 	latch_unlock(&latch);
+	return err;
 }
 
 unsigned timers_attend(void)
@@ -272,7 +276,7 @@ unsigned timers_attend(void)
 	if (due != NEVER && clock_ns(CLOCK_MONOTONIC) >= due)
 		fired = look_at_all();
 	if (is_needed())
-		need_thread();
+		timers_start();
 	return fired;
 }
 
@@ -308,7 +312,7 @@ void timers_armed(const struct fdref *ref)
 		timers_attend();
 		return;
 	}
-	need_thread();
+	timers_start();
 	if (atomic_load(&ref->object->flags) & SLOT_SHARED) {
 		ring_all();
 		return;

@@ -8,13 +8,9 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <poll.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -216,24 +212,7 @@ Test(signalfd_life, a_new_image_ignores_what_was_ignored)
 	close(fd);
 }
 
-/* Answers ENOSYS to one system call, or two, from now on. */
-static void deny(long one, long two)
-{
-	struct sock_filter filter[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)one, 1, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)two, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog program = {.len = 5, .filter = filter};
-
-	if (tk_raw_syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0) ||
-		tk_raw_syscall(SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER,
-			(long)(intptr_t)&program, 0, 0, 0))
-		_exit(77);
-}
-
+#ifdef SYS_signalfd
 static int without(long one, long two)
 {
 	sigset_t set = sk_block(SIGUSR1, 0);
@@ -246,7 +225,7 @@ static int without(long one, long two)
 		return WEXITSTATUS(status);
 	}
 	unsetenv("EFDSHIM_SIGNALFD");
-	deny(one, two);
+	tk_deny(one, two);
 	fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (fd < 0)
 		_exit(errno == ENOSYS ? 1 : 2);
@@ -271,7 +250,6 @@ static void expect_without(long one, long two)
 	cr_assert_eq(result, tk_under_shim() ? 0 : 1);
 }
 
-#ifdef SYS_signalfd
 Test(signalfd_life, where_the_kernel_has_the_older_call_only)
 {
 	expect_without(SYS_signalfd4, SYS_signalfd4);

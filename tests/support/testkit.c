@@ -1,6 +1,10 @@
 #define _GNU_SOURCE
 #include "testkit.h"
 
+#include <sys/prctl.h>
+#include <stddef.h>
+#include <linux/seccomp.h>
+#include <linux/filter.h>
 #include <errno.h>
 #include <criterion/criterion.h>
 #include <dirent.h>
@@ -189,4 +193,21 @@ int tk_refuses(const long nr_and_args[7])
 	long there = tk_raw_syscall(nr_and_args[0], -1, a[1], a[2], a[3], a[4], a[5]);
 
 	return here == there ? 0 : (int)-here;
+}
+
+void tk_deny(long one, long two)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)one, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)two, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {.len = 5, .filter = filter};
+
+	if (tk_raw_syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0) ||
+		tk_raw_syscall(SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER,
+			(long)(intptr_t)&program, 0, 0, 0))
+		_exit(77);
 }

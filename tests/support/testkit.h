@@ -30,6 +30,10 @@ void tk_wait_process_asleep(pid_t pid);
  * Under an older kernel's profile (tests/run.sh) the unfiltered kernel answers. */
 long tk_raw_syscall(long nr, long a, long b, long c, long d, long e, long f);
 
+/* Answers ENOSYS to one system call, or two, from now on: a child, which exits with 77 where there
+ * are no filters. */
+void tk_deny(long one, long two);
+
 /* True under an older kernel's profile that lacks this system call. */
 bool tk_lacks(long nr);
 
