@@ -128,8 +128,11 @@ static enum state judge(const struct feature *feature, char why[WHY_SIZE])
 		feature->since ? feature->since : "");
 	if (!cause)
 		cause = lacking;
-	if (feature->older && (works || !of_ours)) {
-		snprintf(why, WHY_SIZE, "%s: %s", cause, feature->older);
+	const char *way = chosen ? NULL : feature_by_flagless(feature);
+	if (!way && (works || !of_ours))
+		way = feature->older;
+	if (way) {
+		snprintf(why, WHY_SIZE, "%s: %s", cause, way);
 		return EMULATED;
 	}
 	snprintf(why, WHY_SIZE, "%s, and %s", cause,

@@ -253,3 +253,12 @@ const struct feature features[] = {
 /* clang-format on */
 
 const unsigned feature_count = sizeof(features) / sizeof(features[0]);
+
+const char *feature_by_flagless(const struct feature *feature)
+{
+	if (feature->native == has_eventfd_flags)
+		return has_eventfd() ? by_fcntl : NULL;
+	if (feature->native == has_signalfd4)
+		return has_signalfd() ? by_fcntl : NULL;
+	return NULL;
+}

@@ -23,4 +23,8 @@ struct feature {
 extern const struct feature features[];
 extern const unsigned feature_count;
 
+/* How the kernel's own call without flags does it all the same; NULL where it has none, or that
+ * does not help. */
+const char *feature_by_flagless(const struct feature *feature);
+
 #endif

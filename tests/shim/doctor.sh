@@ -73,6 +73,12 @@ if "$efdshim" run --bare --as-kernel 5.4 -- true 2>"$tmp/said"; then
 		grep '^EFD_MASK|' "$tmp/rows" | grep -v '|impossible|'
 		[ "$(cat "$tmp/code")" = 1 ] || echo "exit code $(cat "$tmp/code")")
 	verdict 'without a directory the kernel serves, what it has not is impossible' "$why"
+	for mode in all missing; do
+		why=$(diagnose env EFDSHIM_DIR="$([ $mode = all ] && echo "$tmp/open" || echo "$state")" EFDSHIM_MODE=$mode \
+			"$efdshim" run --as-kernel 2.6.22 -- "$efdshim")
+		[ -n "$why" ] || why=$(grep -cE '^(EFD_CLOEXEC|SFD_CLOEXEC).*\|emulated\|.*: the older call, then fcntl$' "$tmp/rows" | grep -v '^2$')
+		verdict "flags that only fcntl can set, EFDSHIM_MODE=$mode" "${why:+$(grep '^[ES]FD_CLOEXEC' "$tmp/rows")}"
+	done
 else
 	left_out 'the doctor under older kernels' "$(said "$tmp/said")"
 fi
