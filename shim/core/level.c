@@ -203,7 +203,8 @@ static void settle(struct slot *slot, unsigned class, struct fifo *fifo,
 				poke(fifo, level & 1);
 				CRASH_POINT("settle.poke");
 				down = keep_room(slot, class, fifo) == SHOWN_EMPTY;
-				if (down || !atomic_compare_exchange_strong(word, &level, level | 1))
+				if (down ||
+					!atomic_compare_exchange_strong(word, &level, level | 1))
 					continue;
 			}
 			edge = false;
