@@ -158,8 +158,13 @@ sanitizers=(env "EFDSHIM_DIR=$base/state" "ASAN_OPTIONS=use_sigaltstack=0:log_pa
 valgrind=no
 "$here/need.sh" valgrind && valgrind=yes
 filters=no
-"$build/tests/pretend" 5.4 true && filters=yes
-[ $filters = yes ] || [ ${#versions[@]} = 0 ] || exit 1
+if "$build/tests/pretend" 5.4 true 2>"$log"; then
+	filters=yes
+else
+	echo "left out older kernels: $(cat "$log")"
+	[ -x "$build/tests/pretend" ] || [ "$only" != '*' ] || exit 1
+	[ ${#versions[@]} = 0 ] || exit 1
+fi
 maskfs=no
 mkdir "$base/mask" && "$build/tests/maskfs" "$base/mask" true 2>/dev/null && maskfs=yes
 

@@ -23,6 +23,7 @@ __attribute__((format(printf, 1, 2))) void cli_complain(const char *format, ...)
 /* Each of these returns CLI_OK, or the exit code after having complained. */
 int library_find(char path[PATH_MAX], struct elf_file *elf);
 int library_preload(const char *library);
+int library_leave_out(void);
 int program_find(const char *name, char path[PATH_MAX]);
 int program_judge(const char *path, const char *library, const struct elf_file *wanted);
 

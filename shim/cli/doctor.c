@@ -2,6 +2,8 @@
 #include "cli.h"
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -20,23 +22,50 @@ static void print_help(void)
 	       "  native      the kernel serves it\n"
 	       "  emulated    the library does, and why\n"
 	       "  impossible  nobody can, and why\n\n"
-	       "and for what the library itself needs. Under 'efdshim run --as-kernel VERSION -- "
-	       "'\n"
-	       "it tells the same of that kernel. Exit code 1 where something is impossible or\n"
-	       "a vital need is not met.\n\n"
+	       "and for what the library itself needs: yes, no, or NO where it cannot work\n"
+	       "without. Under 'efdshim run --as-kernel VERSION -- ' it tells the same of that\n"
+	       "kernel. Exit code 1 where something is impossible or a need is NO.\n\n"
 	       "  --json  the same for programs\n");
 }
 
+/* The bytes of the character of UTF-8 that is there, 0 where none is. */
+static size_t utf8_length(const unsigned char *text)
+{
+	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+	size_t n = text[0] < 0x80   ? 1
+		   : text[0] < 0xc0 ? 0
+		   : text[0] < 0xe0 ? 2
+		   : text[0] < 0xf0 ? 3
+				    : 4;
+	uint32_t code = text[0] & (0xffu >> n);
+
+	for (size_t i = 1; i < n; i++) {
+		if ((text[i] & 0xc0) != 0x80)
+			return 0;
+		code = code << 6 | (text[i] & 0x3f);
+	}
+	if (n > 1 && (code < least[n] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)))
+		return 0;
+	return n;
+}
+
+/* JSON is UTF-8; a path need not be. */
 static void print_quoted(const char *text)
 {
 	putchar('"');
-	for (; *text; text++) {
-		if (*text == '"' || *text == '\\')
+	while (*text) {
+		unsigned char byte = (unsigned char)*text;
+		size_t n = utf8_length((const unsigned char *)text);
+
+		if (byte == '"' || byte == '\\')
 			putchar('\\');
-		if ((unsigned char)*text < ' ')
-			printf("\\u%04x", (unsigned)(unsigned char)*text);
+		if (byte < ' ')
+			printf("\\u%04x", (unsigned)byte);
+		else if (n)
+			printf("%.*s", (int)n, text);
 		else
-			putchar(*text);
+			printf("\\ufffd");
+		text += n ? n : 1;
 	}
 	putchar('"');
 }
@@ -64,26 +93,46 @@ static void print_row(
 
 enum state { NATIVE, EMULATED, IMPOSSIBLE };
 
+/* The library stands in although the kernel has it. */
+static bool chosen_for(enum family family)
+{
+	switch (family) {
+	case FAMILY_OBJECT:
+		return works && !config.only_missing;
+	case FAMILY_TIMER:
+		return works && config.emulate_timers;
+	case FAMILY_SIGNAL:
+		return works && config.signalfd;
+	default:
+		return false;
+	}
+}
+
 static enum state judge(const struct feature *feature, char why[WHY_SIZE])
 {
 	bool native = feature->native && feature->native();
 	bool of_ours = feature->family != FAMILY_CALL;
-	bool chosen = feature->family == FAMILY_OBJECT && !config.only_missing && works;
+	bool chosen = chosen_for(feature->family);
 
 	if (native && !chosen) {
 		snprintf(why, WHY_SIZE, "the kernel has it (Linux %s)", feature->since);
 		return NATIVE;
 	}
 	const char *cause = !feature->since ? "no kernel has it"
-			    : native	    ? "faster so, though the kernel has it"
-					    : NULL;
+			    : !native	    ? NULL
+			    : feature->family == FAMILY_OBJECT
+				    ? "faster so, though the kernel has it"
+				    : "as asked, though the kernel has it";
 	char lacking[64];
 	snprintf(lacking, sizeof(lacking), "the kernel lacks it (Linux %s)",
 		feature->since ? feature->since : "");
 	if (!cause)
 		cause = lacking;
-	if (feature->older && (works || !of_ours)) {
-		snprintf(why, WHY_SIZE, "%s: %s", cause, feature->older);
+	const char *way = chosen ? NULL : feature_by_flagless(feature);
+	if (!way && (works || !of_ours))
+		way = feature->older;
+	if (way) {
+		snprintf(why, WHY_SIZE, "%s: %s", cause, way);
 		return EMULATED;
 	}
 	snprintf(why, WHY_SIZE, "%s, and %s", cause,

@@ -245,11 +245,20 @@ const struct feature features[] = {
 	{"EPOLLRDHUP", "2.6.17", FAMILY_CALL, has_hang_up, "taken away: a read tells"},
 	{"close_range", "5.9", FAMILY_CALL, has_close_range, "a walk of the fds"},
 	{"CLOSE_RANGE_CLOEXEC", "5.11", FAMILY_CALL, has_close_range_flag, "a walk of the fds"},
-	{"timerfd", "2.6.25", FAMILY_FAKE, has_timerfd, own_fd},
-	{"TFD_CLOEXEC, TFD_NONBLOCK", "2.6.27", FAMILY_FAKE, has_timerfd_flags, own_fd},
-	{"signalfd", "2.6.22", FAMILY_FAKE, has_signalfd, own_fd},
-	{"SFD_CLOEXEC, SFD_NONBLOCK", "2.6.27", FAMILY_FAKE, has_signalfd4, own_fd},
+	{"timerfd", "2.6.25", FAMILY_TIMER, has_timerfd, own_fd},
+	{"TFD_CLOEXEC, TFD_NONBLOCK", "2.6.27", FAMILY_TIMER, has_timerfd_flags, own_fd},
+	{"signalfd", "2.6.22", FAMILY_SIGNAL, has_signalfd, own_fd},
+	{"SFD_CLOEXEC, SFD_NONBLOCK", "2.6.27", FAMILY_SIGNAL, has_signalfd4, own_fd},
 };
 /* clang-format on */
 
 const unsigned feature_count = sizeof(features) / sizeof(features[0]);
+
+const char *feature_by_flagless(const struct feature *feature)
+{
+	if (feature->native == has_eventfd_flags)
+		return has_eventfd() ? by_fcntl : NULL;
+	if (feature->native == has_signalfd4)
+		return has_signalfd() ? by_fcntl : NULL;
+	return NULL;
+}

@@ -7,7 +7,8 @@
 enum family {
 	FAMILY_CALL,   /* the kernel's where it has it, else an older call */
 	FAMILY_OBJECT, /* an eventfd: in user space unless EFDSHIM_MODE=missing */
-	FAMILY_FAKE,   /* the kernel's where it has it, else an fd of the library's own */
+	FAMILY_TIMER,  /* the kernel's where it has it, else an fd of the library's own */
+	FAMILY_SIGNAL, /* the same */
 	FAMILY_OURS,   /* no kernel has it */
 };
 
@@ -21,5 +22,9 @@ struct feature {
 
 extern const struct feature features[];
 extern const unsigned feature_count;
+
+/* How the kernel's own call without flags does it all the same; NULL where it has none, or that
+ * does not help. */
+const char *feature_by_flagless(const struct feature *feature);
 
 #endif

@@ -75,29 +75,39 @@ static bool names_the_shim(const char *entry, size_t length)
 	return length == n || entry[length - n - 1] == '/';
 }
 
-int library_preload(const char *library)
+/* What LD_PRELOAD names but the shim, `first` before it. */
+static int set_preload(const char *first, const char *old)
 {
-	const char *old = getenv("LD_PRELOAD");
-	if (!old)
-		old = "";
-	size_t room = strlen(library) + strlen(old) + 2;
+	size_t room = strlen(first) + strlen(old) + 2;
 	char *value = malloc(room);
 	if (!value) {
 		cli_complain("%s", strerror(errno));
 		return CLI_REFUSED;
 	}
-	size_t used = (size_t)snprintf(value, room, "%s", library);
+	size_t used = (size_t)snprintf(value, room, "%s", first);
 	for (const char *entry = old; *entry;) {
 		size_t length = strcspn(entry, " :");
 		if (length && !names_the_shim(entry, length))
-			used += (size_t)snprintf(
-				value + used, room - used, ":%.*s", (int)length, entry);
+			used += (size_t)snprintf(value + used, room - used, "%s%.*s",
+				used ? ":" : "", (int)length, entry);
 		entry += length;
 		entry += strspn(entry, " :");
 	}
-	int failed = setenv("LD_PRELOAD", value, 1);
+	int failed = used ? setenv("LD_PRELOAD", value, 1) : unsetenv("LD_PRELOAD");
 	free(value);
 	if (failed)
 		cli_complain("LD_PRELOAD: %s", strerror(errno));
 	return failed ? CLI_REFUSED : CLI_OK;
+}
+
+int library_preload(const char *library)
+{
+	const char *old = getenv("LD_PRELOAD");
+	return set_preload(library, old ? old : "");
+}
+
+int library_leave_out(void)
+{
+	const char *old = getenv("LD_PRELOAD");
+	return old ? set_preload("", old) : CLI_OK;
 }

@@ -35,19 +35,51 @@ __attribute__((format(printf, 3, 4))) static bool say(
 	return met;
 }
 
+/* A name in `parent` for a directory of a moment; false where none can be made there. */
+static bool make_beside(const char *parent, char path[PATH_MAX])
+{
+	int n = parent ? snprintf(path, PATH_MAX, "%s/efdshim-doctor-XXXXXX", parent) : 0;
+
+	return n > 0 && n < PATH_MAX && mkdtemp(path);
+}
+
 static bool writable(const char *directory)
 {
-	return directory && access(directory, W_OK | X_OK) == 0;
+	char path[PATH_MAX];
+
+	return make_beside(directory, path) && !rmdir(path);
+}
+
+/* Where the directory is or would be made; NULL where it cannot be. */
+static const char *parent_of_state(void)
+{
+	static char parent[PATH_MAX];
+	const char *path = config.dir ? config.dir : state_find();
+	size_t n = path ? strlen(path) : 0;
+
+	if (!n)
+		return writable("/dev/shm")	  ? "/dev/shm"
+		       : writable(config.runtime) ? config.runtime
+		       : writable("/tmp")	  ? "/tmp"
+						  : NULL;
+	while (n > 1 && path[n - 1] == '/')
+		n--;
+	while (n > 1 && path[n - 1] != '/')
+		n--;
+	while (n > 1 && path[n - 1] == '/')
+		n--;
+	if (n >= sizeof(parent))
+		return NULL;
+	memcpy(parent, path, n);
+	parent[n] = 0;
+	return parent;
 }
 
 /* What is there is opened as programs open it; what is not is not made. */
 static bool met_directory(char why[WHY_SIZE])
 {
 	const char *path = state_find();
-	const char *parent = writable("/dev/shm")	? "/dev/shm"
-			     : writable(config.runtime) ? config.runtime
-			     : writable("/tmp")		? "/tmp"
-							: NULL;
+	const char *parent;
 
 	if (path) {
 		int err = object_prepare();
@@ -57,6 +89,9 @@ static bool met_directory(char why[WHY_SIZE])
 			: err == EACCES ? "not a private directory of this user"
 					: strerror(err));
 	}
+	parent = parent_of_state();
+	if (config.dir && !writable(parent))
+		return say(why, false, "%s: cannot be made: %s", config.dir, strerror(errno));
 	if (config.dir)
 		return say(why, true, "%s: to be made", config.dir);
 	if (!parent)
@@ -70,7 +105,9 @@ static bool met_tmpfs(char why[WHY_SIZE])
 	const char *path = state_find();
 
 	if (!path)
-		path = config.dir ? config.dir : "/dev/shm";
+		path = parent_of_state();
+	if (!path)
+		path = "/dev/shm";
 	if (statfs(path, &fs) != 0)
 		return say(why, false, "%s: %s", path, strerror(errno));
 	if ((unsigned long)fs.f_type == TMPFS || (unsigned long)fs.f_type == RAMFS)
@@ -80,11 +117,12 @@ static bool met_tmpfs(char why[WHY_SIZE])
 
 static bool met_fifo(char why[WHY_SIZE])
 {
-	char path[] = "/dev/shm/efdshim-doctor-XXXXXX", fifo[sizeof(path) + 8];
+	char path[PATH_MAX], fifo[PATH_MAX + 8];
+	const char *parent = parent_of_state();
 	int fd = -1, err = 0;
 
-	if (!mkdtemp(path))
-		return say(why, true, "not tried: /dev/shm cannot be written");
+	if (!make_beside(parent, path))
+		return say(why, true, "not tried: %s cannot be written", parent ? parent : "/tmp");
 	snprintf(fifo, sizeof(fifo), "%s/fifo", path);
 	if (mkfifo(fifo, 0600) == 0)
 		fd = open(fifo, O_RDWR | O_NONBLOCK);

@@ -209,8 +209,8 @@ int cli_run(int argc, char **argv)
 	int failed = parse(argc, argv, &command);
 	if (!failed)
 		failed = program_find(argv[command], program);
-	if (!failed && !bare)
-		failed = prepare_library(program);
+	if (!failed)
+		failed = bare ? library_leave_out() : prepare_library(program);
 	if (!failed)
 		failed = pretend();
 	if (failed)

@@ -20,23 +20,37 @@ static bool exists(const char *path)
 	return lstat(path, &st) == 0;
 }
 
-static bool choose(const char *base, const char *name, bool with_user)
+static bool is_private(const char *path)
+{
+	struct stat st;
+	return !lstat(path, &st) && S_ISDIR(st.st_mode) && st.st_uid == geteuid() &&
+	       (st.st_mode & 05777) == 0700;
+}
+
+static bool choose(
+	const char *base, const char *name, bool with_user, bool (*fits)(const char *path))
 {
 	char user[32] = "";
 	if (with_user)
 		snprintf(user, sizeof(user), "%u", (unsigned)geteuid());
 	int n = snprintf(chosen, sizeof(chosen), "%s%s%s", base, name, user);
-	return n > 0 && n < (int)sizeof(chosen) && exists(chosen);
+	return n > 0 && n < (int)sizeof(chosen) && fits(chosen);
 }
 
-/* The directory that a program would use now, if it is there. */
+static bool find_default(bool (*fits)(const char *path))
+{
+	return choose("/dev/shm", "/efdshim-", true, fits) ||
+	       (config.runtime && choose(config.runtime, "/efdshim", false, fits)) ||
+	       choose("/tmp", "/efdshim-", true, fits);
+}
+
+/* The directory that a program would use now, if it is there: programs pass over what is not
+ * theirs. Where nothing is, what is in the way will be complained of. */
 static bool find(void)
 {
 	if (config.dir)
-		return choose(config.dir, "", false);
-	return choose("/dev/shm", "/efdshim-", true) ||
-	       (config.runtime && choose(config.runtime, "/efdshim", false)) ||
-	       choose("/tmp", "/efdshim-", true);
+		return choose(config.dir, "", false, exists);
+	return find_default(is_private) || find_default(exists);
 }
 
 const char *state_find(void)

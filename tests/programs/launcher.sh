@@ -56,6 +56,10 @@ refuse 'an option without its directory is wrong usage' 2 'efdshim: *--dir*' "$e
 refuse 'an option without its version is wrong usage' 2 'efdshim: *--as-kernel*' "$efdshim" run --as-kernel
 refuse 'a kernel nobody knows' 125 'efdshim: no kernel 1.2 *' "$efdshim" run --as-kernel=1.2 -- true
 expect 'without the library' 0 'preload=' "$efdshim" run --bare -- sh -c "$say_preload"
+expect 'without the library where the shell has it' 0 'preload=libm.so.6' \
+	env LD_PRELOAD=libm.so.6 "$efdshim" run -- "$efdshim" run --bare -- sh -c "$say_preload"
+expect 'without the library where the shell has nothing else' 0 'unset' \
+	"$efdshim" run -- "$efdshim" run --bare -- sh -c 'echo "${LD_PRELOAD-unset}"'
 expect 'run --help names the kernels' 0 '*--as-kernel VERSION*2.6.18, 2.6.22, 2.6.32, 3.10, 4.4, 5.4*' "$efdshim" run --help
 expect 'a command after -- runs' 0 'hello world' "$efdshim" run -- echo hello world
 expect 'a command without -- runs' 0 'hello --stats' "$efdshim" run echo hello --stats

@@ -94,5 +94,5 @@ for version in "${versions[@]}"; do
 	try_node
 	try_stress
 done
-[ ${#versions[@]} != 2 ] || { version=4.4 && try_node; }
+[ $# -gt 1 ] || { version=4.4 && try_node; }
 exit $failed

@@ -95,7 +95,14 @@ static const struct range calls[] = {
 #endif
 
 /* What a call is asked for; FILE_FD and MEMORY stand for a file of a page and for a page. */
-enum { FILE_FD = -1001, MEMORY = -1002, DIRECTORY = -1003, ROOM = -1004, TIMER_FD = -1005 };
+enum {
+	FILE_FD = -1001,
+	MEMORY = -1002,
+	DIRECTORY = -1003,
+	ROOM = -1004,
+	TIMER_FD = -1005,
+	RING_FD = -1006
+};
 
 struct flag {
 	const char *name;
@@ -172,11 +179,47 @@ static const struct flag flags[] = {
 	{"P_PIDFD", "1.0", "5.4", EINVAL, {SYS_waitid, 3, FILE_FD, 0, 4}},
 	{"pidfd_open", "5.3", "5.3", 0, {SYS_pidfd_open, 1, 0}},
 	{"PIDFD_NONBLOCK", "5.3", "5.10", EINVAL, {SYS_pidfd_open, 1, O_NONBLOCK}},
+	{"PR_GET_SECCOMP", "1.0", "2.6.23", EINVAL, {SYS_prctl, 21}},
+	{"PR_GET_SECUREBITS", "1.0", "2.6.26", EINVAL, {SYS_prctl, 27}},
+	{"PR_MCE_KILL_GET", "1.0", "2.6.32", EINVAL, {SYS_prctl, 34}},
+	{"PR_GET_TID_ADDRESS", "1.0", "3.5", EINVAL, {SYS_prctl, 40, ROOM}},
+	{"PR_GET_THP_DISABLE", "1.0", "3.15", EINVAL, {SYS_prctl, 42}},
+	{"PR_GET_SPECULATION_CTRL", "1.0", "4.17", EINVAL, {SYS_prctl, 52}},
+	{"PR_GET_IO_FLUSHER", "1.0", "5.6", EINVAL, {SYS_prctl, 58}},
+	{"PR_GET_MDWE", "1.0", "6.3", EINVAL, {SYS_prctl, 66}},
+	{"unshare", "1.0", "1.0", 0, {SYS_unshare, 0x400}},
+	{"CLONE_NEWUTS", "1.0", "2.6.19", EINVAL, {SYS_unshare, 0x04000000}},
+	{"CLONE_NEWIPC", "1.0", "2.6.19", EINVAL, {SYS_unshare, 0x08000000}},
+	{"CLONE_NEWNET", "1.0", "2.6.24", EINVAL, {SYS_unshare, 0x40000000}},
+	{"CLONE_NEWPID", "1.0", "3.8", EINVAL, {SYS_unshare, 0x20000000}},
+	{"PTRACE_GETREGSET", "1.0", "2.6.34", EIO, {SYS_ptrace, 0x4204, 0x7ffffff}},
+	{"timer of CLOCK_MONOTONIC", "1.0", "1.0", 0, {SYS_timer_create, 1, 0, ROOM}},
+	{"timer of CLOCK_BOOTTIME", "1.0", "2.6.39", EINVAL, {SYS_timer_create, 7, 0, ROOM}},
+	{"timer of CLOCK_TAI", "1.0", "3.10", EINVAL, {SYS_timer_create, 11, 0, ROOM}},
+	{"sleep by CLOCK_BOOTTIME", "1.0", "2.6.39", EINVAL, {SYS_clock_nanosleep, 7, 0, ROOM}},
+	{"PERF_FLAG_FD_CLOEXEC", "2.6.31", "3.14", EINVAL,
+		{SYS_perf_event_open, ROOM, 0, -1, -1, 8}},
+	{"mmap", "1.0", "1.0", 0, {SYS_mmap, 0, 4096, 1, 1, FILE_FD}},
+	{"MAP_SHARED_VALIDATE", "1.0", "4.15", EINVAL, {SYS_mmap, 0, 4096, 1, 3, FILE_FD}},
+	{"MAP_DROPPABLE", "1.0", "6.11", EINVAL, {SYS_mmap, 0, 4096, 3, 8 | 32, -1}},
+	{"seccomp", "3.17", "3.17", 0, {SYS_seccomp, 1, 1, 0}},
+	{"SECCOMP_FILTER_FLAG_LOG", "3.17", "4.14", EINVAL, {SYS_seccomp, 1, 2, 0}},
+	{"SECCOMP_FILTER_FLAG_SPEC_ALLOW", "3.17", "4.17", EINVAL, {SYS_seccomp, 1, 4, 0}},
+	{"SECCOMP_FILTER_FLAG_NEW_LISTENER", "3.17", "5.0", EINVAL, {SYS_seccomp, 1, 8, 0}},
+	{"SECCOMP_GET_ACTION_AVAIL", "3.17", "4.14", EINVAL, {SYS_seccomp, 2, 0, ROOM}},
+	{"userfaultfd", "4.3", "4.3", 0, {SYS_userfaultfd, 0}},
+	{"UFFD_USER_MODE_ONLY", "4.3", "5.11", EINVAL, {SYS_userfaultfd, 1}},
+	{"PIDFD_THREAD", "5.3", "6.9", EINVAL, {SYS_pidfd_open, 1, 0200}},
+	{"io_uring_enter", "5.1", "5.1", 0, {SYS_io_uring_enter, RING_FD, 0, 0, 0}},
+	{"IORING_ENTER_EXT_ARG", "5.1", "5.11", EINVAL, {SYS_io_uring_enter, RING_FD, 0, 0, 8}},
+	{"IORING_UNREGISTER_EVENTFD", "5.1", "5.2", EINVAL, {SYS_io_uring_register, RING_FD, 5}},
+	{"IORING_REGISTER_PROBE", "5.1", "5.6", EINVAL,
+		{SYS_io_uring_register, RING_FD, 8, ROOM, 1}},
 	{"FUTEX_WAKE", "1.0", "1.0", 0, {SYS_futex, ROOM, 1, 1}},
 	{"FUTEX_LOCK_PI2", "1.0", "5.14", ENOSYS, {SYS_futex, MEMORY, 13 | 128, 0}},
 };
 
-static int file, timer;
+static int file, timer, ring;
 static void *page;
 static _Alignas(4096) char room[4096];
 
@@ -187,6 +230,8 @@ static long translate(long word)
 		return file;
 	case TIMER_FD:
 		return timer;
+	case RING_FD:
+		return ring;
 	case MEMORY:
 		return (long)page;
 	case DIRECTORY:
@@ -290,6 +335,7 @@ int main(int argc, char **argv)
 	setvbuf(stdin, NULL, _IOFBF, MB);
 	file = fileno(made);
 	timer = (int)syscall(SYS_timerfd_create, 1, 0);
+	ring = (int)syscall(SYS_io_uring_setup, 1, room);
 	page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ask_flags(version);
 	ask_calls(version);

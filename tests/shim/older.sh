@@ -44,10 +44,7 @@ alike 'what few programs do with an eventfd' olderodd
 for kernel in 2.6.18 5.4; do
 	passes "10,000 signals that come while epoll_pwait begins to sleep, on $kernel" \
 		env EFDSHIM_DIR="$state" "$efdshim" run --as-kernel "$kernel" -- "$build/olderwaits" signals
-	if as "$kernel" "$build/olderwaits" times >"$tmp/said" 2>&1; then
-		ok "epoll_pwait2 never returns early, on $kernel"
-	else
-		not_ok "epoll_pwait2 never returns early, on $kernel" "$(said "$tmp/said")"
-	fi
+	passes "epoll_pwait2 never returns early, and within 50 us of when it should, on $kernel" \
+		env EFDSHIM_DIR="$state" "$efdshim" run --as-kernel "$kernel" -- "$build/olderwaits" times
 done
 exit $failed
