@@ -18,32 +18,44 @@ static int fail(int err)
 	return (int)outcome_return(outcome_err(err));
 }
 
-static bool is_now(const struct timespec *timeout)
+/* An epoll set can be polled, and ppoll exchanges the signal mask for as long as it sleeps. Until
+ * there is an answer no signal gets in elsewhere: its handler would have run, and the wait go on.
+ * What another thread takes meanwhile is no reason to return. */
+static int poll_until(int epfd, struct epoll_event *events, int max, const struct timeout *limit,
+	const sigset_t *mask)
 {
-	return timeout && !timeout->tv_sec && !timeout->tv_nsec;
+	struct timespec left;
+	bool over = timeout_over(limit, &left);
+
+	for (;;) {
+		struct pollfd set = {.fd = epfd, .events = POLLIN};
+		int n;
+
+		if (real()->ppoll(&set, 1, limit->infinite ? NULL : &left, mask) < 0)
+			return -1;
+		over = over || timeout_over(limit, &left);
+		n = real()->epoll_wait(epfd, events, max, 0);
+		if (n || over)
+			return n;
+	}
 }
 
-/* An epoll set can be polled, and ppoll exchanges the signal mask for as long as it sleeps: a
- * signal that comes before or after that is still there for the next one. What another thread takes
- * meanwhile is no reason to return. */
 static int poll_and_wait(int epfd, struct epoll_event *events, int max,
 	const struct timespec *timeout, const sigset_t *mask)
 {
 	struct timeout limit = timeout_start(timeout);
-	struct timespec left = {0, 0};
-	bool over = is_now(timeout);
+	int err, n = real()->epoll_wait(epfd, events, max, 0);
+	sigset_t all, before;
 
-	for (;;) {
-		struct pollfd set = {.fd = epfd, .events = POLLIN};
-		int n = real()->epoll_wait(epfd, events, max, 0);
-
-		if (n || over)
-			return n;
-		timeout_over(&limit, &left);
-		if (real()->ppoll(&set, 1, timeout ? &left : NULL, mask) < 0)
-			return -1;
-		over = timeout_over(&limit, &left);
-	}
+	if (n || limit.zero)
+		return n;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	n = poll_until(epfd, events, max, &limit, mask ? mask : &before);
+	err = errno;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	errno = err;
+	return n;
 }
 
 /* What epoll_wait can do: without a mask, and in whole milliseconds. */
