@@ -1,6 +1,7 @@
 #include "interpose/epollolder.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "interpose/interpose.h"
@@ -40,6 +41,11 @@ static int poll_until(int epfd, struct epoll_event *events, int max, const struc
 	}
 }
 
+static void restore(void *before)
+{
+	pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
 static int poll_and_wait(int epfd, struct epoll_event *events, int max,
 	const struct timespec *timeout, const sigset_t *mask)
 {
@@ -51,9 +57,10 @@ static int poll_and_wait(int epfd, struct epoll_event *events, int max,
 		return n;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pthread_cleanup_push(restore, &before);
 	n = poll_until(epfd, events, max, &limit, mask ? mask : &before);
 	err = errno;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_cleanup_pop(1);
 	errno = err;
 	return n;
 }
