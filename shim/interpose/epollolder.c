@@ -72,6 +72,18 @@ static bool suits_epoll_wait(const struct timespec *timeout, const sigset_t *mas
 	       (!timeout || (timeout->tv_nsec % NS_IN_MS == 0 && timeout->tv_sec < LONGEST));
 }
 
+/* Where the kernel counts ticks epoll_wait may be back before the time is over. */
+static int wait_in_ms(int epfd, struct epoll_event *events, int max, const struct timespec *timeout)
+{
+	struct timeout limit = timeout_start(timeout);
+	int n = real()->epoll_wait(epfd, events, max, timeout_to_ms(timeout));
+	struct timespec left;
+
+	if (n || timeout_over(&limit, &left))
+		return n;
+	return poll_and_wait(epfd, events, max, &left, NULL);
+}
+
 /* In the kernel's order. */
 static int wait_older(int epfd, struct epoll_event *events, int max, const struct timespec *timeout,
 	const sigset_t *mask)
@@ -83,7 +95,7 @@ static int wait_older(int epfd, struct epoll_event *events, int max, const struc
 	if (mask && !usermem_loadable(mask, SIGSET_BYTES))
 		return fail(EFAULT);
 	if (suits_epoll_wait(timeout, mask))
-		return real()->epoll_wait(epfd, events, max, timeout_to_ms(timeout));
+		return wait_in_ms(epfd, events, max, timeout);
 	return poll_and_wait(epfd, events, max, timeout, mask);
 }
 

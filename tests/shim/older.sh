@@ -5,6 +5,7 @@
 program olderfds
 program olderwaits
 program olderodd
+library ticks
 efdshim=$(dirname "$lib")/efdshim
 kernels='2.6.18 2.6.22 2.6.32 3.10 4.4 5.4'
 
@@ -52,4 +53,9 @@ for kernel in 2.6.18 5.4; do
 		not_ok "epoll_pwait2 never returns early, on $kernel" "$(said "$tmp/said")"
 	fi
 done
+if as 5.4 --bare -- env LD_PRELOAD="$lib:$build/libticks.so" "$build/olderwaits" times >"$tmp/said" 2>&1; then
+	ok 'nor where the kernel counts ticks'
+else
+	not_ok 'nor where the kernel counts ticks' "$(said "$tmp/said")"
+fi
 exit $failed
