@@ -17,8 +17,8 @@ enum { MOST = 256 };
  * as other threads may close the stream at any time; 0 is none, it is one too high. */
 static struct opened {
 	_Atomic pid_t pid;
-	FILE *_Atomic stream;
 	_Atomic int fd;
+	FILE *_Atomic stream;
 } all[MOST];
 
 static const pid_t reserved = -1;
