@@ -5,6 +5,7 @@
 program olderfds
 program olderwaits
 program olderodd
+program ignoring
 library ticks
 efdshim=$(dirname "$lib")/efdshim
 kernels='2.6.18 2.6.22 2.6.32 3.10 4.4 5.4'
@@ -40,6 +41,16 @@ if ! as 2.6.18 true >"$tmp/said" 2>&1; then
 fi
 mkdir -m 700 "$state"
 alike 'fds and their flags' olderfds
+"$build/ignoring" true
+if [ $? != 77 ]; then
+	"$build/olderfds" >"$tmp/wanted" 2>&1
+	timeout -k 5 "$LIMIT" "$build/ignoring" "$build/olderfds" >"$tmp/unhelped" 2>&1
+	verdict 'a kernel that ignores close-on-exec' "$(cmp -s "$tmp/wanted" "$tmp/unhelped" && echo 'ignores nothing')"
+	timeout -k 5 "$LIMIT" "$build/ignoring" "${shim[@]}" "$build/olderfds" >"$tmp/got" 2>&1
+	same 'is helped'
+else
+	left_out 'a kernel that ignores close-on-exec' 'no ptrace'
+fi
 alike 'waits with a mask, or to the nanosecond' olderwaits answers
 alike 'what few programs do with an eventfd' olderodd
 for kernel in 2.6.18 5.4; do
