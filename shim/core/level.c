@@ -117,10 +117,9 @@ static void poke(struct fifo *fifo, bool landed)
 static bool has_room(const struct fifo *fifo)
 {
 	struct pollfd ask = {.fd = fifo->fd, .events = POLLOUT};
-	struct timespec now = {0, 0};
 
 	stats_syscall();
-	raw_syscall6(SYS_ppoll, (long)&ask, 1, (long)&now, 0, 0, 0);
+	raw_poll_now(&ask, 1);
 	return ask.revents & POLLOUT;
 }
 
@@ -203,7 +202,8 @@ static void settle(struct slot *slot, unsigned class, struct fifo *fifo,
 				poke(fifo, level & 1);
 				CRASH_POINT("settle.poke");
 				down = keep_room(slot, class, fifo) == SHOWN_EMPTY;
-				if (down || !atomic_compare_exchange_strong(word, &level, level | 1))
+				if (down ||
+					!atomic_compare_exchange_strong(word, &level, level | 1))
 					continue;
 			}
 			edge = false;

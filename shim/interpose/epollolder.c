@@ -8,6 +8,7 @@
 
 #include "core/timeout.h"
 #include "core/usermem.h"
+#include "sys/oldpoll.h"
 
 enum { NS = 1000000000, NS_IN_MS = 1000000, SIGSET_BYTES = 8, LONGEST = 1000000 };
 
@@ -32,7 +33,7 @@ static int poll_until(int epfd, struct epoll_event *events, int max, const struc
 		struct pollfd set = {.fd = epfd, .events = POLLIN};
 		int n;
 
-		if (real()->ppoll(&set, 1, limit->infinite ? NULL : &left, mask) < 0)
+		if (oldpoll_ppoll(&set, 1, limit->infinite ? NULL : &left, mask) < 0)
 			return -1;
 		over = over || timeout_over(limit, &left);
 		n = real()->epoll_wait(epfd, events, max, 0);

@@ -6,6 +6,8 @@ program olderfds
 program olderwaits
 program olderodd
 program ignoring
+program olderpolls
+program nopoll "$here/deny.c"
 library ticks
 efdshim=$(dirname "$lib")/efdshim
 kernels='2.6.18 2.6.22 2.6.32 3.10 4.4 5.4'
@@ -64,6 +66,16 @@ for kernel in 2.6.18 5.4; do
 		not_ok "epoll_pwait2 never returns early, on $kernel" "$(said "$tmp/said")"
 	fi
 done
+nopoll=("$build/nopoll" env "EFDSHIM_DIR=$state" "$efdshim" run --as-kernel 2.6.18 --)
+for program in olderpolls 'olderwaits answers'; do
+	# shellcheck disable=SC2086 # and its argument
+	"$build/"$program >"$tmp/wanted" 2>&1
+	# shellcheck disable=SC2086
+	timeout -k 5 "$LIMIT" "${nopoll[@]}" "$build/"$program >"$tmp/got" 2>&1
+	same "$program, without ppoll"
+done
+passes 'signals that come while poll sleeps, without ppoll' "${nopoll[@]}" "$build/olderpolls" signals
+passes 'and epoll_pwait2' "${nopoll[@]}" "$build/olderwaits" taken
 if as 5.4 --bare -- env LD_PRELOAD="$lib:$build/libticks.so" "$build/olderwaits" times >"$tmp/said" 2>&1; then
 	ok 'nor where the kernel counts ticks'
 else
