@@ -5,14 +5,13 @@
 #include <sched.h>
 #include <stdatomic.h>
 
-#include "core/asyncring.h"
 #include "core/classwatch.h"
 #include "core/demote.h"
 #include "core/eager.h"
+#include "core/epolltell.h"
 #include "core/exclusive.h"
 #include "core/fastset.h"
 #include "core/fastwait.h"
-#include "core/fastwatch.h"
 #include "core/level.h"
 #include "core/maskwatch.h"
 #include "core/mirror.h"
@@ -22,7 +21,6 @@
 #include "core/setid.h"
 #include "core/signalset.h"
 #include "core/signalwatch.h"
-#include "core/stats.h"
 #include "core/timers.h"
 #include "core/timeout.h"
 #include "core/usermem.h"
@@ -179,207 +177,95 @@ static int refuse_exclusive(const struct change *change)
 		change->event.data.u64);
 }
 
+static int remove_watch(const struct change *change)
+{
+	const struct fdref *ref = change->ref;
+	int err;
+
+	if (slot_is_signal(ref->object))
+		return signalset_ctl(change->epfd, change->op, ref, NULL);
+	if (may_be_fast(ref) && fastset_ctl(change->epfd, change->op, ref, NULL, &err))
+		return err;
+	return slot_is_mask(ref->object) ? maskwatch_ctl(change->epfd, change->op, ref, NULL, false)
+					 : change_own_watch(change);
+}
+
+/* Where the kernel ignores EPOLLEXCLUSIVE, its rules are kept here. */
+static int check_exclusive(const struct change *change)
+{
+	int err;
+
+	if (exclusive_forbids(change->op, change->event.events, false)) {
+		err = refuse_exclusive(change);
+		return err ? err : EINVAL;
+	}
+	if (change->op == EPOLL_CTL_MOD && atomic_load(&exclusive_kept) &&
+		exclusive_is(change->epfd, change->ref->fd))
+		return EINVAL;
+	return 0;
+}
+
+static int put_mask(const struct change *change)
+{
+	demote_set_of(change->epfd);
+	return maskwatch_ctl(change->epfd, change->op, change->ref, &change->event,
+		nested_needs_edges(fdtable_epoll_id(change->epfd)));
+}
+
+static int put_in_kernel(struct change *change)
+{
+	int err;
+
+	change->class = classwatch_class(change->epfd, change->ref, change->event.events);
+	err = mirrored(change) ? 0 : start_watch(change);
+	if (err)
+		return err;
+	if (change->event.events & EPOLLEXCLUSIVE)
+		exclusive_done(change->epfd, change->op, change->ref->fd, change->event.events);
+	return make_watch(change);
+}
+
+/* Adds or modifies it. */
+static int put_watch(struct change *change)
+{
+	const struct fdref *ref = change->ref;
+	int err = check_exclusive(change);
+
+	if (err)
+		return err;
+	if (slot_is_signal(ref->object)) {
+		err = signalset_ctl(change->epfd, change->op, ref, &change->event);
+		if (!err)
+			exclusive_done(change->epfd, change->op, ref->fd, change->event.events);
+		return err;
+	}
+	if (slot_is_timer(ref->object)) /* the FIFO shows OUT, a timer never does */
+		change->event.events &= FLAG_BITS | slot_possible(ref->object);
+	if (may_be_fast(ref) && fastset_ctl(change->epfd, change->op, ref, &change->event, &err))
+		return err;
+	return slot_is_mask(ref->object) ? put_mask(change) : put_in_kernel(change);
+}
+
 struct outcome epollset_ctl(
 	int epfd, int op, const struct fdref *ref, const struct epoll_event *event)
 {
 	struct change change = {.epfd = epfd, .op = op, .ref = ref};
-	int err;
 
 	plainset_end(epfd);
 	if (op != EPOLL_CTL_ADD && op != EPOLL_CTL_MOD && op != EPOLL_CTL_DEL)
 		return outcome_raw(raw_epoll_ctl(epfd, op, ref->fd, (void *)(uintptr_t)event));
-	if (op == EPOLL_CTL_DEL && slot_is_signal(ref->object))
-		return outcome_of(signalset_ctl(epfd, op, ref, NULL));
-	if (op == EPOLL_CTL_DEL && may_be_fast(ref) && fastset_ctl(epfd, op, ref, NULL, &err))
-		return outcome_of(err);
 	if (op == EPOLL_CTL_DEL)
-		return outcome_of(slot_is_mask(ref->object)
-					  ? maskwatch_ctl(epfd, op, ref, NULL, false)
-					  : change_own_watch(&change));
+		return outcome_of(remove_watch(&change));
 	if (!usermem_loadable(event, sizeof(*event)))
 		return outcome_err(EFAULT);
 	change.event = *event;
 	timers_look();
-	if (exclusive_forbids(op, event->events, false)) {
-		err = refuse_exclusive(&change);
-		return outcome_err(err ? err : EINVAL);
-	}
-	if (op == EPOLL_CTL_MOD && atomic_load(&exclusive_kept) && exclusive_is(epfd, ref->fd))
-		return outcome_err(EINVAL);
-	if (slot_is_signal(ref->object)) {
-		err = signalset_ctl(epfd, op, ref, &change.event);
-		if (!err)
-			exclusive_done(epfd, op, ref->fd, change.event.events);
-		return outcome_of(err);
-	}
-	if (slot_is_timer(ref->object)) /* the FIFO shows OUT, a timer never does */
-		change.event.events &= FLAG_BITS | slot_possible(ref->object);
-	if (may_be_fast(ref) && fastset_ctl(epfd, op, ref, &change.event, &err))
-		return outcome_of(err);
-	if (slot_is_mask(ref->object)) {
-		demote_set_of(epfd);
-		return outcome_of(maskwatch_ctl(
-			epfd, op, ref, &change.event, nested_needs_edges(fdtable_epoll_id(epfd))));
-	}
-	change.class = classwatch_class(epfd, ref, change.event.events);
-	err = mirrored(&change) ? 0 : start_watch(&change);
-	if (err)
-		return outcome_err(err);
-	if (change.event.events & EPOLLEXCLUSIVE)
-		exclusive_done(epfd, op, ref->fd, change.event.events);
-	return outcome_of(make_watch(&change));
-}
-
-/* Of a watch that was fast: on a FIFO of its own. */
-static bool is_resting(const struct watch *watch)
-{
-	return watch->own && watch->class_fd >= 0;
-}
-
-/* Of the FIFO that it is on. */
-static unsigned class_of(const struct watch *watch, const struct slot *slot)
-{
-	if (is_resting(watch))
-		return CLASS_RESTING;
-	return watch->own ? CLASS_IN : slot_class(slot, watch->events);
-}
-
-/* Refreshes the level that woke us, so that a stale one does not wake us again. */
-static uint32_t current_events(const struct watch *watch, struct slot *slot)
-{
-	struct fdref ref = {
-		.fd = watch->fd,
-		.object = slot,
-		.slot = watch->slot,
-		.generation = watch->generation,
-	};
-	uint32_t state = slot_state(slot) & (watch->events | EPOLLERR | EPOLLHUP);
-
-	if (!state)
-		mirror_refresh(&ref, class_of(watch, slot));
-	return state;
-}
-
-static bool report_mask(int epfd, struct epoll_event *event, const struct watch *watch)
-{
-	event->events = maskwatch_events(epfd, watch, event->data.u64);
-	event->data.u64 = watch->data;
-	return event->events != 0;
-}
-
-static bool report_signalled(int epfd, struct epoll_event *event, const struct watch *watch)
-{
-	event->events = signalwatch_events(epfd, watch, event->data.u64);
-	event->data.u64 = watch->data;
-	return event->events != 0;
-}
-
-/* Of a watch that was fast: the kernel does not know that it is one-shot, as it may have to tell of
- * an edge that was told. */
-static bool tell_own(int epfd, uint64_t cookie, const struct watch *watch, uint32_t edges)
-{
-	if (!(watch->events & EPOLLET))
-		return !(watch->events & EPOLLONESHOT) || !watch_fire(cookie);
-	if (!watch_tell_edge(cookie, watch, edges))
-		return false;
-	if (watch->events & EPOLLONESHOT)
-		classwatch_control(epfd, EPOLL_CTL_MOD,
-			is_resting(watch) ? watch->class_fd : watch->fd, 0, cookie);
-	return true;
-}
-
-/* Of a level-triggered watch that is not fast any more the kernel has no cookie, or not for long:
- * it is for whoever moves the watch to have it told, as it may be one-shot. */
-static bool is_to_be_told(uint64_t cookie, const struct watch *watch)
-{
-	enum fastwatch_part part = fastwatch_told_by_kernel(watch->slot, cookie);
-
-	return part == FASTWATCH_ANCHORS ||
-	       (part == FASTWATCH_NOBODYS && (watch->events & EPOLLET));
-}
-
-/* What the program gets for an event of the kernel's; false where there is nothing to report after
- * all. `idle`: then the call sleeps. */
-static bool translate(int epfd, struct epoll_event *event, bool idle)
-{
-	struct watch watch;
-	struct slot *slot;
-	uint32_t edges;
-
-	switch (watch_of(event->data.u64, &watch)) {
-	case WATCH_NONE:
-		return true;
-	case WATCH_DEAD:
-		return false;
-	default:
-		break;
-	}
-	slot = slotpool_slot(watch.slot);
-	/* an own FIFO is in the set as long as it is open */
-	if (!slot || ((!watch.own || is_resting(&watch)) &&
-			     !object_still_open(watch.slot, watch.generation))) {
-		classwatch_end(epfd, &watch, event->data.u64);
-		return false;
-	}
-	if (idle)
-		asyncring_linger(slot);
-	if (slot_is_mask(slot) && !watch.anchor)
-		return report_mask(epfd, event, &watch);
-	if (watch.signalled)
-		return report_signalled(epfd, event, &watch);
-	if (watch.own && !is_to_be_told(event->data.u64, &watch))
-		return false;
-	edges = atomic_load(&slot->edges);
-	event->events = current_events(&watch, slot);
-	if (!event->events) {
-		if (!watch.own && (watch.events & EPOLLONESHOT)) /* disarmed for nothing */
-			classwatch_rearm(epfd, &watch, event->data.u64);
-		return false;
-	}
-	if (watch.own && !tell_own(epfd, event->data.u64, &watch, edges))
-		return false;
-	if (!watch.own && (watch.events & EPOLLONESHOT))
-		watch_fire(event->data.u64);
-	event->data.u64 = watch.data;
-	return true;
-}
-
-/* Whether an event may be a cookie. A relative's may be in a set that was shared before this
- * process had any eventfd. */
-static bool any_cookie(void)
-{
-	return watch_any() || (setid_any_cookie() && !object_prepare() && watch_any());
-}
-
-/* A bell rings for the first cookie there ever was before that one is made. */
-static bool any_of_ours(void)
-{
-	return front_any_bell() || any_cookie();
-}
-
-long epollset_translate(struct epoll_call *call, struct epoll_event *events, long n)
-{
-	long kept = 0;
-	bool cookies, idle;
-
-	if (n <= 0 || !any_of_ours())
-		return n;
-	cookies = any_cookie();
-	idle = n == 1 && !(call->timeout && !call->timeout->tv_sec && !call->timeout->tv_nsec);
-	for (long i = 0; i < n; i++) {
-		struct epoll_event event = events[i];
-
-		if (front_is_bell(event.data.u64))
-			call->rung = true;
-		else if (!cookies || translate(call->epfd, &event, idle))
-			events[kept++] = event;
-	}
-	return kept;
+	return outcome_of(put_watch(&change));
 }
 
 struct outcome epollset_wait_in_kernel(struct epoll_call *call)
 {
-	bool watched = any_of_ours() || fdtable_used();
+	bool watched = epolltell_any() || fdtable_used();
 	struct timeout timeout = timeout_start(watched ? call->timeout : NULL);
 
 	call->rung = false;
@@ -387,9 +273,9 @@ struct outcome epollset_wait_in_kernel(struct epoll_call *call)
 		struct outcome outcome = call->attempt(call);
 		bool over;
 
-		if (outcome.err || outcome.value <= 0 || !any_of_ours())
+		if (outcome.err || outcome.value <= 0 || !epolltell_any())
 			return outcome;
-		outcome.value = epollset_translate(call, call->events, outcome.value);
+		outcome.value = epolltell_translate(call, call->events, outcome.value);
 		if (outcome.value)
 			return outcome;
 		if (!watched) { /* the first cookie came while we slept */

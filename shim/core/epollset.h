@@ -29,9 +29,6 @@ struct epoll_call {
 	struct outcome (*attempt)(const struct epoll_call *call);
 };
 
-/* Of the kernel's events those that are to be told, as the program registered them; how many. */
-long epollset_translate(struct epoll_call *call, struct epoll_event *events, long n);
-
 /* Waits, and turns cookies back into what the program registered. The second asks nobody but the
  * kernel. */
 struct outcome epollset_wait(struct epoll_call *call);

@@ -1,4 +1,3 @@
-#include "core/demote.h"
 #include "core/fastwait.h"
 
 #include <errno.h>
@@ -7,6 +6,8 @@
 #include <signal.h>
 #include <stdatomic.h>
 
+#include "core/demote.h"
+#include "core/epolltell.h"
 #include "core/fastwatch.h"
 #include "core/slotpool.h"
 #include "core/spin.h"
@@ -186,7 +187,7 @@ static struct outcome ask_kernel(
 	outcome = rest.attempt(&rest);
 	if (outcome.err)
 		return n ? outcome_ok(n) : outcome;
-	return outcome_ok(n + epollset_translate(&rest, rest.events, outcome.value));
+	return outcome_ok(n + epolltell_translate(&rest, rest.events, outcome.value));
 }
 
 /* The same of a set that has nothing but fast watches: what the kernel tells is for their front,

@@ -7,11 +7,13 @@
 
 enum { KERNEL_SIGSET = 8 };
 
-/* libc's own, by which setuid() and its like reach every thread and wait for it: whoever waits
- * here, for a thread that waits for libc's locks, must not keep them waiting. Its handler touches
- * nothing. */
-enum { SIGNAL_SETXID = 33 };
-#define ALL_BUT_SETXID (UINT64_MAX & ~(1ull << (SIGNAL_SETXID - 1)))
+/* All signals but the last one that libc keeps for itself: by it setuid() and its like reach every
+ * thread and wait for it. Whoever waits here, for a thread that waits for libc's locks, must not
+ * keep them waiting. Its handler touches nothing. */
+static uint64_t all_but_setid(void)
+{
+	return ~(1ull << (SIGRTMIN - 2));
+}
 
 static void set_mask(const uint64_t *set, uint64_t *before)
 {
@@ -20,7 +22,7 @@ static void set_mask(const uint64_t *set, uint64_t *before)
 
 void latch_lock(struct latch *latch)
 {
-	const uint64_t all = ALL_BUT_SETXID;
+	const uint64_t all = all_but_setid();
 	uint32_t none = 0;
 	uint64_t mask;
 

@@ -9,6 +9,7 @@
 #include "core/counterfd.h"
 #include "core/fdio.h"
 #include "core/mirror.h"
+#include "core/fifoloan.h"
 #include "core/object.h"
 #include "core/store.h"
 #include "sys/raw.h"
@@ -44,10 +45,10 @@ static bool take_any(int fifo, uint64_t *value)
 
 static bool take_from_unwatched(const struct fdref *ref, uint64_t *value)
 {
-	struct fifo_loan loan = object_borrow_fifo(ref);
+	struct fifo_loan loan = fifoloan_borrow(ref);
 	bool taken = loan.fd >= 0 && take_any(loan.fd, value);
 
-	object_return_fifo(ref, loan);
+	fifoloan_return(ref, loan);
 	return taken;
 }
 
@@ -77,12 +78,12 @@ struct outcome late_write(int fd)
 
 void late_gather(const struct fdref *ref)
 {
-	struct fifo_loan loan = object_borrow_fifo(ref);
+	struct fifo_loan loan = fifoloan_borrow(ref);
 	uint64_t value;
 
 	while (loan.fd >= 0 && take_any(loan.fd, &value))
 		counterfd_write(ref, &value, WORD);
-	object_return_fifo(ref, loan);
+	fifoloan_return(ref, loan);
 }
 
 static bool all_zero(const char *bytes, long n)

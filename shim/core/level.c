@@ -175,6 +175,15 @@ static uint32_t next_epoch(uint32_t level)
 	return ((level >> 1) + 1) << 1;
 }
 
+/* The FIFO was drained in the epoch `level`, and there is nothing to show. A mask's predicate may
+ * have been true meanwhile without being taken down after that: whoever wrote its word before the
+ * drain must not land, nor have landed. */
+static bool is_down(const struct slot *slot, _Atomic uint32_t *word, uint32_t level)
+{
+	return !slot_is_mask(slot) ||
+	       atomic_compare_exchange_strong(word, &level, next_epoch(level));
+}
+
 static void settle(struct slot *slot, unsigned class, struct fifo *fifo,
 	enum level_direction direction, bool edge)
 {
@@ -191,10 +200,12 @@ static void settle(struct slot *slot, unsigned class, struct fifo *fifo,
 			CRASH_POINT("settle.down");
 			drain(fifo);
 			CRASH_POINT("settle.drained");
-			if (!slot_shows(slot, class))
+			if (slot_shows(slot, class)) {
+				edge = true;
+				down = false;
+			} else if (is_down(slot, word, next_epoch(level))) {
 				return;
-			edge = true;
-			down = false;
+			}
 		} else if (!slot_shows(slot, class)) {
 			down = true;
 		} else {

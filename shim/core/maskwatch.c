@@ -6,81 +6,11 @@
 #include "core/classfd.h"
 #include "core/classwatch.h"
 #include "core/eager.h"
+#include "core/masktell.h"
 #include "core/mirror.h"
-#include "core/object.h"
 #include "core/process.h"
 #include "core/setid.h"
 #include "core/setinfo.h"
-
-/* As the kernel has it of every watch. */
-static uint32_t interest_of(uint32_t events, const struct slot *slot)
-{
-	return (events & slot_possible(slot)) | EPOLLERR | EPOLLHUP;
-}
-
-static bool is_edge_triggered(const struct watch *watch)
-{
-	return watch->events & EPOLLET;
-}
-
-static struct fdref ref_of(const struct watch *watch)
-{
-	return (struct fdref){
-		.fd = watch->fd,
-		.object = slotpool_slot(watch->slot),
-		.slot = watch->slot,
-		.generation = watch->generation,
-		.entry = fdtable_object_entry(watch->slot, watch->generation),
-	};
-}
-
-/* What the kernel is asked of the own FIFO. A watch begins as the user made it; a one-shot watch,
- * and one that had nothing to report while the level was up, keeps its mode up here, and the kernel
- * tells edges only: else it would wake the set for ever. EPOLLEXCLUSIVE is not handed on: the
- * kernel might choose to wake only a watch that has nothing to report. */
-static uint32_t kernel_events(const struct watch *watch, uint64_t cookie)
-{
-	uint32_t flags = watch->events & EPOLLWAKEUP;
-
-	if (!watch->own)
-		return 0;
-	if (!watch_by_edges(cookie))
-		return EPOLLIN | flags | (watch->events & EPOLLET);
-	if ((watch->events & EPOLLONESHOT) && watch_fired(cookie))
-		return flags;
-	return EPOLLIN | EPOLLET | flags;
-}
-
-/* Registers the watch anew, as it is to be now, where the number it was made under is still the
- * object's here. Where another thread has modified it meanwhile, what the kernel has may be this
- * call's: the new watch is put in its place. False where the number is not the object's. */
-static bool update(int epfd, const struct watch *watch, uint64_t cookie)
-{
-	const struct fdref ref = ref_of(watch);
-	struct watch now;
-
-	if (!fdtable_pin(&ref))
-		return false;
-	classwatch_control(epfd, EPOLL_CTL_MOD, watch->fd, kernel_events(watch, cookie), cookie);
-	if (watch_of(cookie, &now) != WATCH_LIVE) {
-		cookie = watch_find(slotpool_slot(watch->slot), watch->set, watch->fd, &now);
-		if (cookie)
-			classwatch_control(
-				epfd, EPOLL_CTL_MOD, now.fd, kernel_events(&now, cookie), cookie);
-	}
-	object_unpin(&ref);
-	return true;
-}
-
-/* The kernel is to tell of the level again, to whoever waits next. Here the number may be closed:
- * then another edge does it, and watches of edges that have told of the last write leave it out. */
-static void repeat_level(int epfd, const struct watch *watch, uint64_t cookie)
-{
-	const struct fdref ref = ref_of(watch);
-
-	if (!update(epfd, watch, cookie))
-		mirror_raise(&ref, CLASS_IN);
-}
 
 /* Of the others that this process was forked with, each has sets of its own. */
 static bool of_closed_set(const struct watch *watch)
@@ -90,10 +20,10 @@ static bool of_closed_set(const struct watch *watch)
 
 static void gone(const struct watch *watch)
 {
-	const struct fdref ref = ref_of(watch);
+	const struct fdref ref = watch_ref(watch);
 
 	if (watch->own)
-		mirror_unwant(&ref, interest_of(watch->events, ref.object));
+		mirror_unwant(&ref, masktell_interest(watch->events, ref.object));
 }
 
 static void drop(int epfd, uint64_t cookie, const struct watch *watch)
@@ -166,7 +96,7 @@ static void disarm(uint64_t cookie)
 static int finish(const struct change *change)
 {
 	int err = classwatch_control(change->epfd, EPOLL_CTL_MOD, change->ref->fd,
-		kernel_events(&change->watch, change->cookie), change->cookie);
+		masktell_asks(&change->watch, change->cookie), change->cookie);
 
 	if (err)
 		drop(change->epfd, change->cookie, &change->watch);
@@ -345,7 +275,7 @@ int maskwatch_ctl(
 
 	if (op == EPOLL_CTL_DEL)
 		return remove_watch(&change);
-	change.interest = interest_of(event->events, ref->object);
+	change.interest = masktell_interest(event->events, ref->object);
 	change.edge = edge || (event->events & (EPOLLET | EPOLLEXCLUSIVE));
 	return op == EPOLL_CTL_ADD ? add(&change) : modify(&change);
 }
@@ -358,7 +288,7 @@ int maskwatch_take_over(int epfd, const struct fdref *ref, const struct epoll_ev
 	uint64_t before = find(&change, &old);
 	int err;
 
-	change.interest = interest_of(event->events, ref->object);
+	change.interest = masktell_interest(event->events, ref->object);
 	change.edge = event->events & EPOLLET;
 	err = begin(&change);
 	if (err)
@@ -377,7 +307,7 @@ void maskwatch_share(int epfd, const struct fdref *ref, const struct watch *watc
 	struct change change = {.epfd = epfd, .ref = ref, .event = &event, .edge = true};
 	bool fired = watch_fired(cookie);
 
-	change.interest = interest_of(event.events, ref->object);
+	change.interest = masktell_interest(event.events, ref->object);
 	if (watch->own || begin(&change))
 		return;
 	drop(epfd, cookie, watch);
@@ -386,58 +316,4 @@ void maskwatch_share(int epfd, const struct fdref *ref, const struct watch *watc
 	if (fired)
 		disarm(change.cookie);
 	finish(&change);
-}
-
-/* The level is stale, or up for other watchers' sake. */
-static void nothing_to_report(int epfd, const struct watch *watch, uint64_t cookie)
-{
-	const struct fdref ref = ref_of(watch);
-
-	if (watch_by_edges(cookie) || is_edge_triggered(watch))
-		return;
-	if (!slot_shows(ref.object, CLASS_IN)) {
-		mirror_refresh(&ref, CLASS_IN);
-		return;
-	}
-	mirror_want(&ref, 0, true);
-	watch_set_by_edges(cookie);
-	update(epfd, watch, cookie);
-}
-
-static void nothing_in_class(int epfd, const struct watch *watch, uint64_t cookie)
-{
-	const struct fdref ref = ref_of(watch);
-
-	mirror_refresh(&ref, slot_class(ref.object, watch->events));
-	if (watch->events & EPOLLONESHOT)
-		classwatch_rearm(epfd, watch, cookie);
-}
-
-uint32_t maskwatch_events(int epfd, const struct watch *watch, uint64_t cookie)
-{
-	const struct slot *slot = slotpool_slot(watch->slot);
-	bool oneshot = watch->events & EPOLLONESHOT;
-	uint64_t state;
-	uint32_t events;
-
-	if (!slot || !slot_lives_as(slot, watch->generation))
-		return 0;
-	/* before what it shows, as a ring keeps that elsewhere */
-	state = atomic_load(&slot->mask.state);
-	events = (slot_is_ring(slot) ? slot_state(slot) : mask_events(state)) &
-		 interest_of(watch->events, slot);
-	if (!events && watch->own)
-		nothing_to_report(epfd, watch, cookie);
-	else if (!events)
-		nothing_in_class(epfd, watch, cookie);
-	if (!events)
-		return 0;
-	if (oneshot ? watch_fire(cookie)
-		    : is_edge_triggered(watch) && watch_tell(cookie, mask_version(state)))
-		return 0;
-	if (watch->own && oneshot)
-		update(epfd, watch, cookie);
-	else if (watch->own && watch_by_edges(cookie) && !is_edge_triggered(watch))
-		repeat_level(epfd, watch, cookie);
-	return events;
 }

@@ -30,7 +30,4 @@ int maskwatch_take_over(int epfd, const struct fdref *ref, const struct epoll_ev
 /* Others get the set: a watch on the FIFO of a class moves to the own one. */
 void maskwatch_share(int epfd, const struct fdref *ref, const struct watch *watch, uint64_t cookie);
 
-/* What the program gets for an event of such a watch: poll bits, 0 for nothing. */
-uint32_t maskwatch_events(int epfd, const struct watch *watch, uint64_t cookie);
-
 #endif

@@ -7,6 +7,7 @@
 #include "core/demote.h"
 #include "core/fastwatch.h"
 #include "core/level.h"
+#include "core/fifoloan.h"
 #include "core/object.h"
 #include "core/stats.h"
 #include "core/wait.h"
@@ -16,14 +17,14 @@
 static struct fifo_loan get_fifo(const struct fdref *ref, unsigned class)
 {
 	if (class == CLASS_IN)
-		return object_borrow_fifo(ref);
+		return fifoloan_borrow(ref);
 	return (struct fifo_loan){.fd = classfd_get(ref->slot, ref->generation, class)};
 }
 
 static void put_fifo(const struct fdref *ref, unsigned class, struct fifo_loan loan)
 {
 	if (class == CLASS_IN)
-		object_return_fifo(ref, loan);
+		fifoloan_return(ref, loan);
 }
 
 static int settle(

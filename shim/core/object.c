@@ -1,37 +1,28 @@
 #include "core/object.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
-#include <stddef.h>
-#include <sys/eventfd.h>
 
 #include "core/adopt.h"
 #include "core/aiobridge.h"
-#include "core/ringtable.h"
 #include "core/classfd.h"
-#include "core/config.h"
 #include "core/crash.h"
 #include "core/demote.h"
 #include "core/efdfile.h"
 #include "core/eventpoll.h"
 #include "core/fastwatch.h"
-#include "core/late.h"
+#include "core/fifo.h"
 #include "core/local.h"
-#include "core/mirror.h"
 #include "core/passage.h"
 #include "core/process.h"
-#include "core/setid.h"
+#include "core/ringtable.h"
 #include "core/signalqueue.h"
 #include "core/slotpool.h"
 #include "core/stats.h"
-#include "core/fifo.h"
 #include "core/store.h"
 #include "core/timers.h"
 #include "core/warm.h"
 #include "core/watch.h"
 #include "core/workers.h"
-#include "sys/passing.h"
 #include "sys/raw.h"
 
 /* 1 once everything below eventfd() is in place; set by object_prepare(). */
@@ -60,6 +51,11 @@ int object_prepare(void)
 	return 0;
 }
 
+bool object_prepared(void)
+{
+	return atomic_load(&prepared);
+}
+
 /* The process has closed its last fd of the object. Whether any other has one is for the FIFO to
  * say. */
 static void last_hold_gone(const struct fdref *ref)
@@ -80,126 +76,6 @@ static void last_hold_gone(const struct fdref *ref)
 	CRASH_POINT("close.dead");
 	if ((life & LIFE_STATE_MASK) == STATE_LIVE && !warm_begin(ref->slot, life))
 		slotpool_bury(ref->slot, life);
-}
-
-static uint32_t slot_flags(enum slot_kind kind, uint64_t initial, int flags)
-{
-	uint32_t set = kind;
-
-	if (flags & EFD_SEMAPHORE)
-		set |= SLOT_SEMAPHORE;
-	if (flags & EFD_NONBLOCK)
-		set |= SLOT_NONBLOCK;
-	if (kind == KIND_TIMER)
-		set |= (uint32_t)initial << SLOT_CLOCK_SHIFT;
-	return set;
-}
-
-/* One that is open has its size already. */
-static int open_own_fifo(uint32_t index, struct slot *slot, int flags, bool warm)
-{
-	uint64_t inode = atomic_load(&slot->inode);
-	int mode = flags & EFD_CLOEXEC ? O_CLOEXEC : 0;
-	int fd = warm ? fifo_open(index, CLASS_IN, mode, &inode)
-		      : fifo_open_new(index, mode, &inode);
-
-	stats_syscall();
-	if (fd >= 0)
-		atomic_store(&slot->inode, inode);
-	return fd;
-}
-
-static struct outcome give_up(uint32_t index, int err)
-{
-	warm_forget(index);
-	slotpool_give(index);
-	if (err == EMFILE || err == ENFILE)
-		return outcome_err(err);
-	config_debug("no FIFO", err);
-	return outcome_err(ENOSYS);
-}
-
-/* A new FIFO is empty. It is not drained: what is in it all the same is a late write. */
-static void mirror_new(const struct fdref *ref)
-{
-	if (slot_kind(ref->object) == KIND_COUNTER)
-		late_gather(ref);
-	atomic_fetch_or(&ref->object->wanted, EPOLLIN);
-	atomic_fetch_or(&ref->object->watched, 1u << CLASS_IN | 1u << (CLASS_IN + WATCHED_EDGE));
-	if (slot_shows(ref->object, CLASS_IN))
-		mirror_watch(ref, CLASS_IN, true);
-}
-
-static struct outcome create_in_slot(struct fdref ref, int flags, bool warm)
-{
-	ref.object = slotpool_slot(ref.slot);
-	ref.fd = open_own_fifo(ref.slot, ref.object, flags, warm);
-	if (ref.fd < 0)
-		return give_up(ref.slot, -ref.fd);
-	CRASH_POINT("create.opened");
-	ref.generation = slot_generation(atomic_load(&ref.object->life));
-	atomic_store(&local_of(ref.slot)->generation, ref.generation);
-	atomic_store(&local_of(ref.slot)->holds, 1);
-	atomic_store(&local_of(ref.slot)->forks, setid_forks());
-	atomic_store_explicit(&local_of(ref.slot)->pace, 0, memory_order_relaxed);
-	slotpool_publish(ref.object);
-	CRASH_POINT("create.published");
-	if (!fdtable_set_object(ref.fd, ref.slot, ref.generation)) {
-		raw_close(ref.fd);
-		warm_forget(ref.slot);
-		slotpool_bury(ref.slot, atomic_load(&ref.object->life));
-		return outcome_err(ENOSYS);
-	}
-	CRASH_POINT("create.noted");
-	stats_add(STATS_EVENTFDS);
-	if (config.mirror_always && !slot_is_signal(ref.object) && object_is(&ref.fd, &ref))
-		mirror_new(&ref);
-	return outcome_ok(ref.fd);
-}
-
-struct outcome object_create(enum slot_kind kind, uint64_t initial, int flags)
-{
-	struct fdref ref = {.fd = -1};
-	struct outcome outcome;
-	int err = process_borrows_memory() ? ENOSYS : object_prepare();
-	bool free = true, warm;
-
-	if (!err)
-		ref.slot = warm_take();
-	warm = ref.slot != 0;
-	if (!err && !warm) {
-		free = slotpool_has_free();
-		ref.slot = slotpool_take(&err);
-	}
-	if (!ref.slot) {
-		config_debug("no directory or no slot in it", err);
-		return outcome_err(ENOSYS);
-	}
-	slotpool_fill(ref.slot, initial, slot_flags(kind, initial, flags));
-	fdtable_begin_making();
-	outcome = create_in_slot(ref, flags, warm);
-	fdtable_end_making();
-	/* not before: what is opened for that would be at the very number that others may be
-	 * waiting for, and writing to */
-	slotpool_made(free);
-	return outcome;
-}
-
-struct outcome object_create_borrowed(enum slot_kind kind, uint64_t initial, int flags)
-{
-	int err = ENOSYS, fd;
-	uint32_t slot = atomic_load(&prepared) ? slotpool_take(&err) : 0;
-
-	if (!slot)
-		return outcome_err(ENOSYS);
-	slotpool_fill(slot, initial, slot_flags(kind, initial, flags));
-	fd = open_own_fifo(slot, slotpool_slot(slot), flags, false);
-	if (fd < 0) {
-		slotpool_give(slot);
-		return outcome_err(-fd);
-	}
-	slotpool_publish(slotpool_slot(slot));
-	return outcome_ok(fd);
 }
 
 /* In a vfork child the kernel is asked: the table is the parent's. */
@@ -359,53 +235,6 @@ void object_duplicated(const struct fdref *ref, int fd)
 void object_replaced(const struct fdref *ref)
 {
 	object_release(ref);
-}
-
-/* Pins another number of the object's; -1 where this process has none. */
-static int pin_copy(const struct fdref *ref)
-{
-	uint64_t entry = ref->entry;
-
-	for (uint32_t fd = 0; entry && fd < fdtable_top(); fd++) {
-		struct fdref copy;
-
-		if (fdtable_decode((int)fd, fdtable_entry((int)fd), &copy) && copy.entry == entry &&
-			fdtable_pin(&copy))
-			return (int)fd;
-	}
-	return -1;
-}
-
-/* A file of the library's own is the last resort. */
-struct fifo_loan object_borrow_fifo(const struct fdref *ref)
-{
-	uint64_t inode = atomic_load(&ref->object->inode);
-	int copy;
-
-	if (ref->entry & FDREF_LENT)
-		return (struct fifo_loan){.fd = ref->fd, .lent = true};
-	if (fdtable_pin(ref))
-		return (struct fifo_loan){.fd = ref->fd};
-	copy = pin_copy(ref);
-	if (copy >= 0)
-		return (struct fifo_loan){.fd = copy};
-	return (struct fifo_loan){
-		.fd = fifo_open_passing(ref->slot, CLASS_IN, &inode),
-		.opened = true,
-	};
-}
-
-void object_return_fifo(const struct fdref *ref, struct fifo_loan loan)
-{
-	struct fdref pinned = *ref;
-
-	pinned.fd = loan.fd;
-	if (loan.lent)
-		return;
-	if (!loan.opened)
-		object_unpin(&pinned);
-	else if (loan.fd >= 0)
-		passing_close(loan.fd);
 }
 
 static void forget_holds(const struct fdref *ref)

@@ -12,9 +12,12 @@
 /* Everything below eventfd() is in place on return; 0 or an errno value. */
 int object_prepare(void);
 
-/* eventfd(2) in user space. `initial` is the count, the events, or the clock; `flags` has been
- * checked. ENOSYS where the shim cannot emulate and the kernel should serve; EMFILE, ENFILE and
- * ENOMEM are the program's own. */
+/* Whether it is: only a look. */
+bool object_prepared(void);
+
+/* eventfd(2) in user space (objectmake.c). `initial` is the count, the events, or the clock;
+ * `flags` has been checked. ENOSYS where the shim cannot emulate and the kernel should serve;
+ * EMFILE, ENFILE and ENOMEM are the program's own. */
 struct outcome object_create(enum slot_kind kind, uint64_t initial, int flags);
 
 /* The same in a vfork child, where the kernel has no eventfds: nothing is noted in the memory,
@@ -64,17 +67,6 @@ void object_release(const struct fdref *ref);
 
 /* The same for an object that may have died since it was looked up: false where it has. */
 bool object_hold_living(const struct fdref *ref);
-
-/* The object's own FIFO, on loan for a settle. */
-struct fifo_loan {
-	int fd;	     /* or -errno */
-	bool opened; /* an fd of its own, rather than the pinned one of the program */
-	bool lent;   /* a reference's, which is not pinned */
-};
-
-/* Pins the fd or, where it was closed meanwhile, opens another one. */
-struct fifo_loan object_borrow_fifo(const struct fdref *ref);
-void object_return_fifo(const struct fdref *ref, struct fifo_loan loan);
 
 /* Gives back a pin taken by fdtable_pin(): the last one of a closed number closes it. */
 void object_unpin(const struct fdref *ref);

@@ -43,6 +43,17 @@ static struct pool records = {
 	.items = WATCHES_MAX,
 };
 
+struct fdref watch_ref(const struct watch *watch)
+{
+	return (struct fdref){
+		.fd = watch->fd,
+		.object = slotpool_slot(watch->slot),
+		.slot = watch->slot,
+		.generation = watch->generation,
+		.entry = fdtable_object_entry(watch->slot, watch->generation),
+	};
+}
+
 int watch_open(void)
 {
 	return pool_open(&records);

@@ -25,6 +25,9 @@ struct watch {
 	uint32_t maker; /* the mark of the process that added it, see process.h; set by watch_add */
 };
 
+/* The object that it watches, under the number it was registered with. */
+struct fdref watch_ref(const struct watch *watch);
+
 /* Opens the records; 0 or an errno value. */
 int watch_open(void);
 

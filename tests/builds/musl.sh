@@ -10,8 +10,7 @@ emulator=
 }
 
 # By single steps and races: what they search is the same with every libc. sys_lookup is of glibc's loader.
-unfit='_step$|_race$|/sys_lookup$|/submit_life$|^suite/(shells|names_fortify)$'
-# submit_life hangs there at times: not understood yet.
+unfit='_step$|_race$|/sys_lookup$|^suite/(shells|names_fortify)$'
 # These execute programs of the system, which are of another libc and cannot load the library.
 foreign='^spawned::|^vforked::child_that_execs|^fast_exec::(a_shell_in_between|nothing_is_inherited)$'
 why='tests that fail on musl without the library as well, or start programs of another libc'

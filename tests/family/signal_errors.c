@@ -230,7 +230,7 @@ Test(signal_errors, many_eventfds_with_references_at_once)
 	for (int i = 0; i < MANY; i++)
 		signal_add(files[i], i + 1);
 	for (int i = 0; i < MANY; i++) {
-		cr_assert_eq(take_count(fds[i]), i + 1);
+		cr_assert_eq(take_count(fds[i]), (uint64_t)i + 1);
 		signal_put(files[i]);
 		close(fds[i]);
 	}

@@ -155,7 +155,8 @@ Test(submit_copy, by_edge_triggered_epoll)
 	cr_assert_eq(epoll_ctl(set, EPOLL_CTL_ADD, ring.fd, &event), 0);
 	while (taken < OPS) {
 		for (int i = 0; sent - taken < BATCH && sent < OPS; i++) {
-			ops[i] = (struct asyncfd_op){.cookie = (uint64_t)++sent,
+			sent++;
+			ops[i] = (struct asyncfd_op){.cookie = (uint64_t)sent,
 				.code = ASYNCFD_PWRITE,
 				.fd = fd,
 				.buf = "x",

@@ -126,7 +126,8 @@ static bool clean_without_fault(unsigned modelled, uint64_t ops)
 
 int selftest(void)
 {
-	bool ok = clean_without_fault(0, OPS) & clean_without_fault(100, MODEL_OPS);
+	bool ok = clean_without_fault(0, OPS);
+	ok &= clean_without_fault(100, MODEL_OPS);
 	for (int fault = NO_FAULT + 1; fault < FAULTS; fault++)
 		ok &= found_out((enum fault)fault);
 	printf("fuzz selftest: %s\n", ok ? "passed" : "FAILED");

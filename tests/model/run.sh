@@ -57,6 +57,8 @@ wrong() {
 one=(fastwatch -DOBJECTS=1 -DOPS=1)
 right level -DNW=1 -DNR=1
 right level -DNW=1 -DNR=1 -DEDGE=1
+right level -DLAZY=1 -DNW=1 -DNR=1
+wrong level -DLAZY=1 -DNW=1 -DNR=1 -DWOPS=3 -DNO_CLOSE
 right fastwatch -DNW=2 -DOPS=1 -DMODE1=ET
 for mode in LT ET ONESHOT; do
 	right "${one[@]}" -DNW=1 -DDEMOTE -DMODE0=$mode
@@ -83,6 +85,9 @@ optimize=-O2
 
 right level -DNW=2 -DNR=1
 right level -DNW=1 -DNR=2 -DEDGE=1
+right level -DLAZY=1 -DNW=1 -DNR=1 -DWOPS=3 -DROPS=3
+right level -DLAZY=1 -DNW=1 -DNR=1 -DWOPS=3 -DEDGE=1
+right level -DLAZY=2 -DNW=1 -DNR=1 -DWOPS=3
 right asyncring -DSIZE=3 -DOPS=3
 right asyncring -DSIZE=4 -DBATCH=2
 right asyncring -DSIZE=4 -DBATCH=2 -DNP=3 -DOPS=1

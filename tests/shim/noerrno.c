@@ -157,7 +157,8 @@ static void wake(void *(*sleep)(void *))
 	pthread_t thread;
 	char byte;
 
-	require(!pipe(turn.started) && !pthread_create(&thread, NULL, sleep, &turn), "a thread");
+	require(!pipe(turn.started), "pipe");
+	require(!pthread_create(&thread, NULL, sleep, &turn), "a thread");
 	require(read(turn.started[0], &byte, 1) == 1, "pipe");
 	prog_wait_asleep(turn.tid);
 	KEEPS(eventfd_write(turn.fd, 1));

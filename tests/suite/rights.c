@@ -146,13 +146,13 @@ Test(rights, more_than_253_are_EINVAL_and_none_arrives)
 	int fds[RIGHTS_MOST + 1], fd = efd_open(6, 0);
 	for (int i = 0; i <= RIGHTS_MOST; i++)
 		fds[i] = fd;
-	struct {
+	union {
 		struct cmsghdr head;
-		int fds[RIGHTS_MOST + 1];
-	} control = {{.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}, {0}};
+		char bytes[CMSG_SPACE(sizeof(fds))];
+	} control = {{.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
 	struct iovec iov = {"x", 1};
 	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control};
-	memcpy(control.fds, fds, sizeof(fds));
+	memcpy(CMSG_DATA(&control.head), fds, sizeof(fds));
 	m.msg_controllen = control.head.cmsg_len = CMSG_LEN(sizeof(fds));
 	open_pair(SOCK_STREAM);
 	cr_assert_eq(sendmsg(sock[0], &m, 0), -1);

@@ -127,3 +127,49 @@ Test(core_mask_step, a_write_and_a_watcher_that_comes_meanwhile)
 	}
 	unit_close(ref);
 }
+
+/* Both before the watcher goes on. */
+static void put_twice(void *arg)
+{
+	put_third(arg);
+	put(first);
+}
+
+static void refresh(void *arg)
+{
+	(void)arg;
+	mirror_refresh(&ref, CLASS_IN);
+}
+
+/* The level is stale: whom it wakes takes it down. */
+static void prepare_stale(void *arg)
+{
+	prepare(arg);
+	put(third);
+	put(first);
+}
+
+static void check_next(void *arg)
+{
+	(void)arg;
+	cr_assert_not(slot_shows(ref.object, CLASS_IN));
+	put(third);
+	cr_assert_eq(unit_poll(ref.fd, POLLIN), POLLIN, "the next write is not shown, after %ld",
+		step_running->at);
+}
+
+/* What comes and goes while a watcher takes a stale level down does not keep the next write from
+ * being seen. */
+Test(core_mask_step, a_watcher_woken_for_nothing_with_two_writes)
+{
+	struct step step = {.run = refresh, .intrude = put_twice};
+
+	ref = unit_object_of(KIND_MASK, 0, 0);
+	cr_assert_eq(mirror_want(&ref, EPOLLIN, false), 0);
+	watchers = atomic_load(&ref.object->watchers);
+	watched = atomic_load(&ref.object->watched);
+	first = 0;
+	second = third = EPOLLIN;
+	step_each(&step, prepare_stale, check_next);
+	unit_close(ref);
+}

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include "core/fdlife.h"
+#include "core/fifoloan.h"
 #include "core/internal.h"
 #include "core/mirror.h"
 #include "privatefs.h"
@@ -234,7 +235,7 @@ Test(core_object, a_number_that_is_a_new_file_is_none)
 Test(core_object, a_number_on_loan_is_closed_when_it_comes_back)
 {
 	struct fdref ref = unit_object(0, 0), other;
-	struct fifo_loan loan = object_borrow_fifo(&ref);
+	struct fifo_loan loan = fifoloan_borrow(&ref);
 	int fd = ref.fd;
 
 	cr_assert_eq(loan.fd, fd);
@@ -243,7 +244,7 @@ Test(core_object, a_number_on_loan_is_closed_when_it_comes_back)
 	cr_expect_eq(fd, -1, "to the program it is closed");
 	cr_expect_neq(fcntl(ref.fd, F_GETFD), -1, "to the kernel it is not");
 	cr_expect(lives(&ref));
-	object_return_fifo(&ref, loan);
+	fifoloan_return(&ref, loan);
 	cr_expect_eq(fcntl(ref.fd, F_GETFD), -1);
 	cr_expect_not(lives(&ref));
 }
@@ -265,10 +266,10 @@ Test(core_object, the_fifo_of_a_closed_number_is_on_loan_from_a_copy)
 
 	object_duplicated(&ref, copy);
 	unit_close(ref);
-	loan = object_borrow_fifo(&ref);
+	loan = fifoloan_borrow(&ref);
 	cr_expect_eq(loan.fd, copy);
 	expect_the_objects_own(&ref, loan);
-	object_return_fifo(&ref, loan);
+	fifoloan_return(&ref, loan);
 	cr_expect_neq(fcntl(copy, F_GETFD), -1);
 	unit_close(unit_ref(copy));
 	cr_expect_eq(fcntl(copy, F_GETFD), -1, "the loan was given back");
@@ -281,9 +282,9 @@ Test(core_object, the_fifo_of_a_closed_number_is_opened_again_for_a_loan)
 
 	object_hold(&ref); /* as a sleeper does */
 	unit_close(ref);
-	loan = object_borrow_fifo(&ref);
+	loan = fifoloan_borrow(&ref);
 	expect_the_objects_own(&ref, loan);
-	object_return_fifo(&ref, loan);
+	fifoloan_return(&ref, loan);
 	cr_expect_eq(fcntl(loan.fd, F_GETFD), -1);
 	object_release(&ref);
 }
