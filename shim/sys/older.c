@@ -241,9 +241,11 @@ int older_close_range(unsigned first, unsigned last, unsigned flags)
 	return 0;
 }
 
-/* What was before is stored last, as the newer call does: `old` may be `set`, and stays as it is
- * where that is refused. The second look tells whether it can be stored. */
-static long limit_in_steps(int resource, const struct rlimit *set, struct rlimit *old)
+/* The sanitizers ask before their memory is ready. What was before is stored last, as the newer
+ * call does: `old` may be `set`, and stays as it is where that is refused. The second look tells
+ * whether it can be stored. */
+__attribute__((no_sanitize("address"), noinline)) static long limit_in_steps(
+	int resource, const struct rlimit *set, struct rlimit *old)
 {
 	struct rlimit before;
 	long ret = raw_syscall3(SYS_getrlimit, resource, (long)&before, 0);
