@@ -138,11 +138,14 @@ static void forget_answers(struct pollset *set)
 		set->asked[i].revents = 0;
 }
 
-/* The same, and is told of signals that the program's signalfds wait for. */
+/* The same, and is told of signals that the program's signalfds wait for. What came is pending
+ * until the door is closed, which is after the next look: the sleep's mask alone may have blocked
+ * it. */
 static struct outcome sleep_in_kernel(struct pollset *set, const struct timespec *timeout)
 {
 	struct outcome outcome;
 
+	pollsleep_close_door(set);
 	if (!set->signals)
 		return ask_kernel(set, timeout, set->mask);
 	signaldoor_open(&set->door, set->signals, set->mask);
@@ -152,8 +155,6 @@ static struct outcome sleep_in_kernel(struct pollset *set, const struct timespec
 		forget_answers(set);
 		outcome = outcome_ok(0);
 	}
-	set->door_open = false;
-	signaldoor_close(&set->door);
 	return outcome;
 }
 

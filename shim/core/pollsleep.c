@@ -281,12 +281,18 @@ void pollsleep_woken(const struct pollset *set)
 	}
 }
 
+void pollsleep_close_door(struct pollset *set)
+{
+	if (set->door_open)
+		signaldoor_close(&set->door);
+	set->door_open = false;
+}
+
 void pollsleep_end(struct pollset *set)
 {
 	if (set->masks >= 0)
 		internal_close(set->masks);
-	if (set->door_open)
-		signaldoor_close(&set->door);
+	pollsleep_close_door(set);
 	for (nfds_t i = 0; i < set->n; i++) {
 		struct fdref ref = ref_of(set, i);
 

@@ -67,6 +67,9 @@ short pollsleep_signals(const struct pollset *set, nfds_t i);
 /* The kernel has answered: edges of masks that it woke us for are over. */
 void pollsleep_woken(const struct pollset *set);
 
+/* What woke the last sleep has been looked at. */
+void pollsleep_close_door(struct pollset *set);
+
 /* Lets go of the objects. */
 void pollsleep_end(struct pollset *set);
 

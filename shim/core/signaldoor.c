@@ -9,6 +9,7 @@
 
 #include "core/process.h"
 #include "core/signalqueue.h"
+#include "core/signalset.h"
 #include "core/wait.h"
 #include "sys/raw.h"
 #include "sys/real.h"
@@ -135,6 +136,7 @@ void signaldoor_open(struct signaldoor *door, uint64_t signals, const sigset_t *
 	install(signals);
 	signals &= atomic_load(&installed_now);
 	set_of(blocked & ~signals, &door->during);
+	door->own = own;
 	door->outer = opened;
 	door->outer_at = opened_at;
 	door->outer_came = atomic_load(&came);
@@ -149,11 +151,16 @@ bool signaldoor_came(void)
 	return atomic_load(&came);
 }
 
+/* What ended a sleep is blocked since then, also where the sleep's mask alone had blocked it. */
 void signaldoor_close(const struct signaldoor *door)
 {
+	bool more_blocked = signaldoor_came() && (opened & ~door->own);
+
 	opened = door->outer;
 	opened_at = door->outer_at;
 	atomic_store(&came, door->outer_came);
+	if (more_blocked)
+		use_mask(door->own);
 }
 
 struct blocked_sleep {
@@ -276,6 +283,7 @@ static void handle(int sig, siginfo_t *info, void *context)
 		memcpy(&before->uc_sigmask, &blocked, sizeof(blocked));
 		atomic_store(&came, 1);
 	} else if (signalqueue_resolve(info)) {
+		signalset_taken(sig);
 		pass_on(sig, info, before);
 	}
 	errno = saved;
@@ -327,8 +335,10 @@ int signaldoor_action(int sig, const struct sigaction *action, struct sigaction 
 	mask = signalqueue_lock();
 	ret = act(sig, action ? &copy : NULL, before);
 	signalqueue_unlock(mask);
-	if (action && !ret && discards(sig, &copy))
+	if (action && !ret && discards(sig, &copy)) {
 		signalqueue_forget(sig);
+		signalset_taken(sig);
+	}
 	return ret;
 }
 

@@ -20,6 +20,7 @@ struct signaldoor {
 	uint64_t outer;
 	const struct signaldoor *outer_at;
 	uint32_t outer_came;
+	uint64_t own;	 /* the thread's mask */
 	sigset_t during; /* the mask to sleep with */
 };
 

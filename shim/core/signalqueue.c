@@ -135,6 +135,15 @@ bool signalqueue_resolve(siginfo_t *info)
 	return found;
 }
 
+/* What is for this thread alone is taken first: then the marker is pending yet. */
+bool signalqueue_resolve_told(siginfo_t *info)
+{
+	if (info->si_code == SI_USER && info->si_signo < FIRST_REALTIME &&
+		atomic_load(&kept_count) && (signalqueue_pending() & signal_bit(info->si_signo)))
+		return true;
+	return signalqueue_resolve(info);
+}
+
 int signalqueue_take(uint64_t signals, siginfo_t *info)
 {
 	static const struct timespec now;
@@ -183,16 +192,39 @@ static bool keep(const siginfo_t *info)
 	return done;
 }
 
+/* The last of the number: there is no marker for it. */
+static void unkeep(int sig)
+{
+	uint64_t mask = signalqueue_lock();
+	uint32_t i = atomic_load(&kept_count);
+
+	while (i && kept[i - 1].si_signo != sig)
+		i--;
+	if (i)
+		drop(i - 1);
+	signalqueue_unlock(mask);
+}
+
+/* As many are queued as RLIMIT_SIGPENDING allows: what it held is lost, the signal is not. */
+static void put_back_bare(int sig, bool is_kept)
+{
+	if (is_kept)
+		unkeep(sig);
+	raw_syscall3(SYS_kill, raw_getpid(), sig, 0);
+}
+
 void signalqueue_put_back(const siginfo_t *info)
 {
 	siginfo_t marker = marker_of(info->si_signo);
+	bool is_kept;
 
-	if (info->si_code == SI_TKILL)
+	if (info->si_code == SI_TKILL) {
 		put_back_here(info);
-	else if (keep(info))
-		queue(&marker);
-	else if (queue(info))
-		raw_syscall3(SYS_kill, raw_getpid(), info->si_signo, 0);
+		return;
+	}
+	is_kept = keep(info);
+	if (queue(is_kept ? &marker : info))
+		put_back_bare(info->si_signo, is_kept);
 }
 
 void signalqueue_forget(int sig)
@@ -225,7 +257,7 @@ static uint32_t gather(int sig, siginfo_t *all)
 		drop(i);
 	}
 	while (n < KEPT && take_any(sig, &info) == sig) {
-		if (!is_marker(&info) && (sig >= FIRST_REALTIME || !n))
+		if (!is_marker(&info) && (sig >= FIRST_REALTIME || !n || info.si_code == SI_TKILL))
 			all[n++] = info;
 	}
 	return n;

@@ -25,6 +25,10 @@ int signalqueue_take(uint64_t signals, siginfo_t *info);
  * False where that was nothing. */
 bool signalqueue_resolve(siginfo_t *info);
 
+/* The same of what libc's sigtimedwait gave, which tells of a signal to one thread (SI_TKILL) as of
+ * one to the process (SI_USER). */
+bool signalqueue_resolve_told(siginfo_t *info);
+
 /* In a handler that has all signals blocked: the signal is pending again, as it was. */
 void signalqueue_put_back(const siginfo_t *info);
 

@@ -1,11 +1,9 @@
 #include "core/signalset.h"
 
 #include <errno.h>
-#include <poll.h>
-#include <pthread.h>
-#include <string.h>
 
 #include "core/classwatch.h"
+#include "core/config.h"
 #include "core/demote.h"
 #include "core/object.h"
 #include "core/setid.h"
@@ -13,11 +11,7 @@
 #include "core/signalfd.h"
 #include "core/signalqueue.h"
 #include "core/slotpool.h"
-#include "core/stats.h"
-#include "core/timeout.h"
-#include "core/usermem.h"
-#include "sys/alone.h"
-#include "sys/oldpoll.h"
+#include "sys/probe.h"
 
 enum { WATCHES = 1024 };
 
@@ -64,18 +58,24 @@ static bool is_dead(const struct sigwatch *watch)
 	return !object_still_open(watch->slot, watch->generation);
 }
 
+/* Whether a watch is dead takes long to find out. */
 static struct sigwatch *find_free(void)
 {
 	uint32_t top = atomic_load(&signalset_top);
 
 	for (uint32_t i = 0; i < top; i++) {
+		if (!watches[i].set)
+			return &watches[i];
+	}
+	if (top < WATCHES) {
+		atomic_store(&signalset_top, top + 1);
+		return &watches[top];
+	}
+	for (uint32_t i = 0; i < top; i++) {
 		if (is_dead(&watches[i]))
 			return &watches[i];
 	}
-	if (top == WATCHES)
-		return NULL;
-	atomic_store(&signalset_top, top + 1);
-	return &watches[top];
+	return NULL;
 }
 
 static void fill(struct sigwatch *watch, uint64_t set, const struct fdref *ref,
@@ -141,10 +141,19 @@ int signalset_ctl(int epfd, int op, const struct fdref *ref, const struct epoll_
 	return err;
 }
 
+/* Where the kernel has signalfds no set will ever have one of ours in it. */
+static bool may_ever_be_any(void)
+{
+	config_load();
+	return config.signalfd || atomic_load(&signaldoor_armed) || !probe_signalfd();
+}
+
 void signalset_nested(int op, int outer, int inner, const struct epoll_event *event)
 {
 	const struct fdref none = {.fd = inner};
 
+	if (!may_ever_be_any())
+		return;
 	note(setid_key(outer), &none, setid_key(inner), op == EPOLL_CTL_DEL ? NULL : event);
 }
 
@@ -252,9 +261,9 @@ static bool tell(struct sigwatch *watch, uint64_t pending)
 	return true;
 }
 
-/* Into a copy: the program's memory may be bad, and is not to be touched under the lock. */
-static int collect(uint64_t set, struct epoll_event *events, int max, uint64_t pending)
+int signalset_collect(int epfd, struct epoll_event *events, int max)
 {
+	uint64_t set = setid_key(epfd), pending = signalqueue_pending();
 	uint64_t mask = signalqueue_lock();
 	struct sigwatch *watch;
 	uint32_t i = 0;
@@ -268,126 +277,6 @@ static int collect(uint64_t set, struct epoll_event *events, int max, uint64_t p
 	}
 	signalqueue_unlock(mask);
 	return n;
-}
-
-enum { AT_ONCE = 16 };
-
-/* Where there is room for one only, the kernel's have their turn, too. */
-static _Atomic uint32_t turns;
-
-static int tell_signals(const struct epoll_call *call)
-{
-	struct epoll_event events[AT_ONCE];
-	int max = call->max < AT_ONCE ? call->max : AT_ONCE;
-	uint64_t pending;
-
-	if (max <= 0)
-		return 0;
-	if (!usermem_storable(call->events, (size_t)max * sizeof(*events)))
-		return signalset_ready(call->epfd) ? -EFAULT : 0;
-	pending = signalqueue_pending();
-	max = collect(setid_key(call->epfd), events, max, pending);
-	memcpy(call->events, events, (size_t)max * sizeof(*events));
-	return max;
-}
-
-/* A set in the set may be ready both for a signal and for the kernel. */
-static long without_doubles(struct epoll_event *events, int n, long others)
-{
-	long kept = 0;
-
-	for (long i = n; i < n + others; i++) {
-		bool told = false;
-
-		for (int k = 0; k < n; k++)
-			told |= events[k].data.u64 == events[i].data.u64 &&
-				events[i].events == EPOLLIN;
-		if (!told)
-			events[n + kept++] = events[i];
-	}
-	return kept;
-}
-
-static struct outcome tell_others(const struct epoll_call *call, int n)
-{
-	static const struct timespec now;
-	struct epoll_call rest = *call;
-	struct outcome outcome;
-
-	rest.timeout = &now;
-	rest.events += n;
-	rest.max -= n;
-	if (n && !rest.max)
-		return outcome_ok(n);
-	outcome = epollset_wait_in_kernel(&rest);
-	if (outcome.err)
-		return n ? outcome_ok(n) : outcome;
-	return outcome_ok(n + without_doubles(call->events, n, outcome.value));
-}
-
-static struct outcome look(const struct epoll_call *call)
-{
-	struct outcome outcome;
-	int n;
-
-	if (call->max == 1 && (atomic_fetch_add(&turns, 1) & 1)) {
-		outcome = tell_others(call, 0);
-		if (outcome.err || outcome.value)
-			return outcome;
-	}
-	n = tell_signals(call);
-	return n < 0 ? outcome_err(-n) : tell_others(call, n);
-}
-
-static void close_door(void *arg)
-{
-	signaldoor_close(arg);
-}
-
-static int poll_set(int epfd, const struct timespec *timeout, const sigset_t *mask)
-{
-	struct pollfd set = {.fd = epfd, .events = POLLIN};
-	int err = 0, saved = errno;
-
-	stats_syscall();
-	if (oldpoll_ppoll(&set, 1, timeout, mask) < 0)
-		err = errno;
-	errno = saved;
-	return err == EINTR && signaldoor_came() ? 0 : err;
-}
-
-/* As poll(2) sleeps on a set: what woke it is found by the next look. 0 or an errno value. */
-static int sleep_on(const struct epoll_call *call, const struct timespec *timeout)
-{
-	struct signaldoor door;
-	int err;
-
-	signaldoor_open(&door, signalset_signals(call->epfd), call->mask);
-	pthread_cleanup_push(close_door, &door);
-	err = poll_set(call->epfd, timeout, &door.during);
-	pthread_cleanup_pop(1);
-	return err;
-}
-
-struct outcome signalset_wait(struct epoll_call *call)
-{
-	struct timeout limit = timeout_start(call->timeout);
-	struct timespec left, slice = {.tv_sec = 1};
-	const struct timespec *timeout;
-	struct outcome outcome;
-	int err;
-
-	for (;;) {
-		outcome = look(call);
-		if (outcome.err || outcome.value || timeout_over(&limit, &left))
-			return outcome;
-		timeout = call->timeout ? &left : NULL;
-		if (!alone() && (!timeout || left.tv_sec >= slice.tv_sec)) /* see README */
-			timeout = &slice;
-		err = sleep_on(call, timeout);
-		if (err)
-			return outcome_err(err);
-	}
 }
 
 void signalset_taken(int sig)

@@ -27,10 +27,13 @@ bool signalset_has(int epfd);
 bool signalset_ready(int epfd);
 uint64_t signalset_signals(int epfd);
 
+/* What the set's signalfds have to tell; then that is told. How many. */
+int signalset_collect(int epfd, struct epoll_event *events, int max);
+
 /* epoll_wait(2) on such a set. */
 struct outcome signalset_wait(struct epoll_call *call);
 
-/* A signal of that number was taken: the next one is an edge. */
+/* A signal of that number was taken, handled or discarded: the next one is an edge. */
 void signalset_taken(int sig);
 
 #endif

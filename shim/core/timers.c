@@ -20,12 +20,12 @@
 enum { ROUNDS = 1000 };
 
 /* NEVER: nothing is pending. CLOCK_NS: for how long a clock that can be set is trusted. IDLE_NS:
- * how long the thread stays with nothing to do. */
+ * how long the thread stays with nothing to do, and sleeps at most: it is to see that the program's
+ * threads have all ended, as the process waits for this one to end. */
 #define NEVER UINT64_MAX
 #define SECOND_NS 1000000000ull
 #define CLOCK_NS SECOND_NS
 #define IDLE_NS SECOND_NS
-#define LONG_NS (1000 * SECOND_NS)
 
 _Atomic bool timers_any;
 
@@ -220,7 +220,7 @@ static bool may_leave(void)
 static void run(void)
 {
 	struct timers_bell *bell = own_bell();
-	uint64_t idle_since = 0;
+	uint64_t idle_since = 0, seen = 0;
 
 	raw_syscall3(SYS_prctl, PR_SET_TIMERSLACK, 1, 0);
 	for (;;) {
@@ -236,12 +236,18 @@ static void run(void)
 			idle_since = now;
 		else if (now - idle_since >= IDLE_NS && may_leave())
 			return;
-		if (until == NEVER)
-			until = now + (is_needed() ? LONG_NS : IDLE_NS);
+		if (now - seen >= IDLE_NS) {
+			seen = now;
+			if (thread_is_last())
+				break;
+		}
+		if (until > now + IDLE_NS)
+			until = now + IDLE_NS;
 		atomic_store(&asleep_until, until);
 		sleep_until(bell, rung, until);
 		atomic_store(&asleep_until, 0);
 	}
+	atomic_store(&running, 0); /* what runs at the exit may have timers */
 }
 
 /* A vfork child has its parent's threads. */

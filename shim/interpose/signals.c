@@ -193,7 +193,7 @@ int sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *ti
 		info = &own;
 	do
 		sig = real()->sigtimedwait(set, info, timeout);
-	while (sig > 0 && !signalqueue_resolve(info));
+	while (sig > 0 && !signalqueue_resolve_told(info));
 	if (sig > 0)
 		signalset_taken(sig);
 	return sig;
@@ -264,6 +264,8 @@ long rawcall_sigtimedwait(const struct rawcall *call)
 	do
 		sig = rawcall_through(&own);
 	while (sig > 0 && !signalqueue_resolve((siginfo_t *)own.a[1]));
+	if (sig > 0)
+		signalset_taken((int)sig);
 	return sig;
 }
 

@@ -151,3 +151,27 @@ bool probe_exclusive(void)
 
 	return ask(&known, knows_exclusive, true);
 }
+
+static long call_signalfd(void)
+{
+#ifdef SYS_signalfd
+	long ret = raw_syscall3(SYS_signalfd, -1, 0, 0);
+
+	if (ret != -ENOSYS)
+		return ret;
+#endif
+	return raw_syscall6(SYS_signalfd4, -1, 0, 0, 0, 0, 0);
+}
+
+/* A set of no bytes is refused first of all. */
+static enum answer has_signalfd(void)
+{
+	return call_signalfd() == -ENOSYS ? NO : YES;
+}
+
+bool probe_signalfd(void)
+{
+	static _Atomic int known;
+
+	return ask(&known, has_signalfd, true);
+}

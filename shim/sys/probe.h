@@ -21,4 +21,7 @@ bool probe_full_fifo_edges(void);
 /* EPOLLEXCLUSIVE is known (since 4.5) and not ignored. */
 bool probe_exclusive(void);
 
+/* There are signalfds (since 2.6.22). */
+bool probe_signalfd(void);
+
 #endif

@@ -1,15 +1,17 @@
 #include "sys/thread.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 
 #include "sys/raw.h"
 
-enum { STACK = 128 << 10 };
+enum { STACK = 128 << 10, LINKS_OF_NONE = 2, LINKS_OF_TWO = LINKS_OF_NONE + 2 };
 
 static void *begin(void *arg)
 {
@@ -56,4 +58,18 @@ int thread_start(void (*run)(void))
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	errno = saved;
 	return err;
+}
+
+/* A main thread that has ended is counted until the others have, but has no memory any more, nor an
+ * image. */
+bool thread_is_last(void)
+{
+	struct stat st;
+	char byte;
+
+	if (raw_syscall6(SYS_newfstatat, AT_FDCWD, (long)"/proc/self/task", (long)&st, 0, 0, 0) ||
+		st.st_nlink != LINKS_OF_TWO)
+		return false;
+	return raw_syscall6(SYS_readlinkat, AT_FDCWD, (long)"/proc/self/exe", (long)&byte, 1, 0,
+		       0) == -ENOENT;
 }

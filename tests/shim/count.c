@@ -244,6 +244,27 @@ static void ordinary_calls(int round)
 	require(!close(copy) && !close(file), "close");
 }
 
+static int inner;
+
+static void open_nested(void)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+
+	epfd = epoll_create1(0);
+	inner = epoll_create1(0);
+	require(!epoll_ctl(epfd, EPOLL_CTL_ADD, inner, &event), "epoll_ctl");
+}
+
+static void nested_set(int round)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.fd = round};
+
+	require(!epoll_ctl(epfd, EPOLL_CTL_MOD, inner, &event), "epoll_ctl");
+	require(!epoll_ctl(epfd, EPOLL_CTL_DEL, inner, NULL), "epoll_ctl");
+	require(!epoll_ctl(epfd, EPOLL_CTL_ADD, inner, &event), "epoll_ctl");
+	require(epoll_wait(epfd, &event, 1, 0) == 0, "epoll_wait");
+}
+
 static void create_and_close(int round)
 {
 	int made = eventfd(0, round % 2 ? EFD_CLOEXEC : EFD_NONBLOCK);
@@ -304,6 +325,7 @@ static const struct {
 	{"wait-unread", open_watched_by_edges, edge_unread},
 	{"pipe", open_pipe, through_a_pipe},
 	{"ordinary", open_pipe_and_set, ordinary_calls},
+	{"nested", open_nested, nested_set},
 	{"create", recycle, create_and_close},
 	{"pages", open_pages, from_every_page},
 	{"child", open_one, in_a_child},

@@ -39,6 +39,7 @@ at_most 4000 create 1000 'create and close make no more than four, with the FIFO
 at_most 64 pages 10000 'an address is verified once for each page and kind of access'
 as_without pipe 1000 'read and write of a pipe make the same system calls as without the shim'
 as_without ordinary 100 'so do the calls that take or make other ordinary fds'
+as_without nested 100 'and those of an epoll set in another one'
 
 # The whole of a program, as strace -c counts.
 total() { traced "$1" -c "${@:2}" && awk '$NF == "total" { print $4 }' "$tmp/calls"; }

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/epoll.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -187,4 +188,28 @@ Test(signalfd_storm, children_are_all_found)
 			ended++;
 	}
 	close(fd);
+}
+
+/* Where nothing can be queued any more, signals are pending all the same. */
+Test(signalfd_storm, with_no_room_in_the_queue)
+{
+	sigset_t set = sk_block(SIGRTMIN, SIGUSR1, 0);
+	struct pollfd one = {.fd = sk_open(&set, SFD_NONBLOCK), .events = POLLIN};
+	struct rlimit before, none;
+
+	getrlimit(RLIMIT_SIGPENDING, &before);
+	none = (struct rlimit){0, before.rlim_max};
+	cr_assert_eq(setrlimit(RLIMIT_SIGPENDING, &none), 0);
+	for (int i = 0; i < 10; i++) {
+		struct sk_kick kick = {0};
+		int sig = i % 2 ? SIGUSR1 : SIGRTMIN;
+
+		sk_start(&kick, sk_kill, sig);
+		cr_assert_eq(poll(&one, 1, 5000), 1);
+		sk_join(&kick);
+		sk_expect(one.fd, sig);
+		sk_expect_none(one.fd);
+	}
+	setrlimit(RLIMIT_SIGPENDING, &before);
+	close(one.fd);
 }

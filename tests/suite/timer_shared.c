@@ -5,6 +5,7 @@
 #include "reexec.h"
 #include "timerkit.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -250,4 +251,28 @@ Test(timer_shared, in_a_set_of_a_peer)
 		cr_assert_eq(peer_answer(p).ret, IN);
 		peer_end(p);
 	}
+}
+
+ROLE(ends_all_threads)
+{
+	struct itimerspec to = spec(3600 * SECOND, 0);
+	CHECK(timerfd_settime(arg[0], 0, &to, NULL) == 0);
+	pthread_exit(NULL);
+}
+
+/* Whatever sees to the timers does not hold the process up. */
+Test(timer_shared, a_process_ends_with_its_last_thread)
+{
+	int fd = new_timer(0), ends[2];
+	cr_assert_eq(pipe(ends), 0);
+	pid_t pid = start_role("ends_all_threads %d", fd);
+	close(ends[1]);
+	struct pollfd end = {.fd = ends[0], .events = POLLIN};
+	int n = poll(&end, 1, LIMIT_MS);
+	if (!n)
+		kill(pid, SIGKILL);
+	cr_assert_eq(n, 1, "it is there yet");
+	end_child(pid);
+	close(ends[0]);
+	close(fd);
 }
