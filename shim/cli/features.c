@@ -157,14 +157,13 @@ static bool has_exclusive(void)
 static bool has_hang_up(void)
 {
 	struct pollfd half = {.events = POLLRDHUP};
-	long now[2] = {0, 0};
 	int ends[2];
 
 	if (socket_pair(ends) != 0)
 		return false;
 	half.fd = ends[0];
 	raw_syscall3(SYS_shutdown, ends[1], SHUT_WR, 0);
-	raw_syscall6(SYS_ppoll, (long)&half, 1, (long)now, 0, KERNEL_SIGSET, 0);
+	raw_poll_now(&half, 1);
 	made(ends[0]);
 	made(ends[1]);
 	return half.revents & POLLRDHUP;
