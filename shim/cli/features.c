@@ -157,14 +157,13 @@ static bool has_exclusive(void)
 static bool has_hang_up(void)
 {
 	struct pollfd half = {.events = POLLRDHUP};
-	long now[2] = {0, 0};
 	int ends[2];
 
 	if (socket_pair(ends) != 0)
 		return false;
 	half.fd = ends[0];
 	raw_syscall3(SYS_shutdown, ends[1], SHUT_WR, 0);
-	raw_syscall6(SYS_ppoll, (long)&half, 1, (long)now, 0, KERNEL_SIGSET, 0);
+	raw_poll_now(&half, 1);
 	made(ends[0]);
 	made(ends[1]);
 	return half.revents & POLLRDHUP;
@@ -237,8 +236,8 @@ const struct feature features[] = {
 	{"O_CLOEXEC in open", "2.6.23", FAMILY_CALL, has_open_flag, by_fcntl},
 	{"F_DUPFD_CLOEXEC", "2.6.24", FAMILY_CALL, has_dupfd_flag, by_fcntl},
 	{"epoll_pwait", "2.6.19", FAMILY_CALL, has_epoll_pwait, "ppoll on the set switches the mask"},
-	{"ppoll", "2.6.16", FAMILY_CALL, has_ppoll, NULL},
-	{"pselect", "2.6.16", FAMILY_CALL, has_pselect, NULL},
+	{"ppoll", "2.6.16", FAMILY_CALL, has_ppoll, "poll in slices, signals between them"},
+	{"pselect", "2.6.16", FAMILY_CALL, has_pselect, "poll in slices, signals between them"},
 	{"epoll_pwait2", "5.11", FAMILY_CALL, has_epoll_pwait2, "ppoll on the set keeps the time"},
 	{"EPOLLEXCLUSIVE", "4.5", FAMILY_CALL, has_exclusive, "taken away: every waiter wakes"},
 	{"EPOLLWAKEUP", "3.5", FAMILY_CALL, has_wakeup, "taken away: the machine may sleep"},

@@ -197,12 +197,11 @@ static void take_in_up_to(int end)
 /* One call tells which are open, but where the limit is lower. */
 static void take_in_few(void)
 {
-	static const struct timespec now;
 	struct pollfd asked[NUMBERS_FEW];
 
 	for (int fd = 0; fd < NUMBERS_FEW; fd++)
 		asked[fd] = (struct pollfd){.fd = fd};
-	if (raw_syscall6(SYS_ppoll, (long)asked, NUMBERS_FEW, (long)&now, 0, 0, 0) < 0) {
+	if (raw_poll_now(asked, NUMBERS_FEW) < 0) {
 		take_in_up_to(NUMBERS_FEW);
 		return;
 	}

@@ -310,8 +310,7 @@ static bool look_again(struct front *front, uint64_t moves, struct epoll_call *c
 	if (!front || front_unmoved(front, moves) || ++*looks > MOVED_LOOKS)
 		return false;
 	if (*looks > YIELDS) /* whoever moves it has lost its processor */
-		raw_syscall6(
-			SYS_ppoll, 0, 0, (long)&(struct timespec){.tv_nsec = PAUSE_NS}, 0, 0, 0);
+		raw_syscall3(SYS_nanosleep, (long)&(struct timespec){.tv_nsec = PAUSE_NS}, 0, 0);
 	else if (*looks > 1)
 		sched_yield();
 	call->left = (struct timespec){0, 0};

@@ -117,10 +117,9 @@ static void poke(struct fifo *fifo, bool landed)
 static bool has_room(const struct fifo *fifo)
 {
 	struct pollfd ask = {.fd = fifo->fd, .events = POLLOUT};
-	struct timespec now = {0, 0};
 
 	stats_syscall();
-	raw_syscall6(SYS_ppoll, (long)&ask, 1, (long)&now, 0, 0, 0);
+	raw_poll_now(&ask, 1);
 	return ask.revents & POLLOUT;
 }
 

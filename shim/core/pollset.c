@@ -16,7 +16,7 @@
 #include "core/usermem.h"
 #include "sys/alone.h"
 #include "sys/older.h"
-#include "sys/real.h"
+#include "sys/oldpoll.h"
 
 /* Below this many entries RLIMIT_NOFILE is taken to allow them. */
 enum { SURELY_ALLOWED = 16 };
@@ -126,7 +126,7 @@ static struct outcome ask_kernel(
 	int ret, err;
 
 	stats_syscall();
-	ret = real()->ppoll(set->asked, set->n, timeout, mask);
+	ret = oldpoll_ppoll(set->asked, set->n, timeout, mask);
 	err = errno;
 	errno = saved;
 	return ret < 0 ? outcome_err(err) : outcome_ok(ret);

@@ -137,8 +137,6 @@ static void clear(fd_set *set, int n)
  * table has room for. */
 static bool bad_to_select(int fd)
 {
-	static const struct timespec now;
-	struct timespec timeout = now;
 	unsigned long words[FD_SETSIZE / WORD_BITS] = {0};
 
 	if (fdtable_kind(fd) == FD_INTERNAL)
@@ -146,7 +144,7 @@ static bool bad_to_select(int fd)
 	if (fd >= FD_SETSIZE)
 		return raw_fcntl(fd, 1 /* F_GETFD */, 0) == -EBADF;
 	words[fd / WORD_BITS] = 1ul << (fd % WORD_BITS);
-	return raw_syscall6(SYS_pselect6, fd + 1, (long)words, 0, 0, (long)&timeout, 0) == -EBADF;
+	return raw_select_now(fd + 1, words) == -EBADF;
 }
 
 /* Drops the entries that poll finds not open but select passes over; EBADF where select does not.

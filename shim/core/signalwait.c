@@ -11,7 +11,7 @@
 #include "core/timeout.h"
 #include "core/usermem.h"
 #include "sys/alone.h"
-#include "sys/real.h"
+#include "sys/oldpoll.h"
 
 enum { AT_ONCE = 16 };
 
@@ -92,7 +92,7 @@ static int poll_set(int epfd, const struct timespec *timeout, const sigset_t *ma
 	int err = 0, saved = errno;
 
 	stats_syscall();
-	if (real()->ppoll(&set, 1, timeout, mask) < 0)
+	if (oldpoll_ppoll(&set, 1, timeout, mask) < 0)
 		err = errno;
 	errno = saved;
 	return err == EINTR && signaldoor_came() ? 0 : err;

@@ -33,7 +33,8 @@ void timers_adopted(const struct fdref *ref);
 void timers_given(const struct fdref *ref);
 void timers_forking(void);
 
-/* Sees to it that a thread waits for what is pending; 0, or an errno value where none can be had. */
+/* Sees to it that a thread waits for what is pending; 0, or an errno value where none can be had.
+ */
 int timers_start(void);
 
 /* It was set, or read, and is pending again. */

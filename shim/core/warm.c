@@ -98,13 +98,7 @@ static bool is_left(int fd)
 	struct pollfd entry = {.fd = fd, .events = POLLIN};
 
 	stats_syscall();
-#ifdef SYS_poll
-	raw_syscall3(SYS_poll, (long)&entry, 1, 0);
-#else
-	struct timespec no_time = {0};
-
-	raw_syscall6(SYS_ppoll, (long)&entry, 1, (long)&no_time, 0, 0, 0);
-#endif
+	raw_poll_now(&entry, 1);
 	return entry.revents == POLLHUP;
 }
 

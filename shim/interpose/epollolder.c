@@ -1,12 +1,14 @@
 #include "interpose/epollolder.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "interpose/interpose.h"
 
 #include "core/timeout.h"
 #include "core/usermem.h"
+#include "sys/oldpoll.h"
 
 enum { NS = 1000000000, NS_IN_MS = 1000000, SIGSET_BYTES = 8, LONGEST = 1000000 };
 
@@ -18,32 +20,50 @@ static int fail(int err)
 	return (int)outcome_return(outcome_err(err));
 }
 
-static bool is_now(const struct timespec *timeout)
+/* An epoll set can be polled, and ppoll exchanges the signal mask for as long as it sleeps. Until
+ * there is an answer no signal gets in elsewhere: its handler would have run, and the wait go on.
+ * What another thread takes meanwhile is no reason to return. */
+static int poll_until(int epfd, struct epoll_event *events, int max, const struct timeout *limit,
+	const sigset_t *mask)
 {
-	return timeout && !timeout->tv_sec && !timeout->tv_nsec;
+	struct timespec left;
+	bool over = timeout_over(limit, &left);
+
+	for (;;) {
+		struct pollfd set = {.fd = epfd, .events = POLLIN};
+		int n;
+
+		if (oldpoll_ppoll(&set, 1, limit->infinite ? NULL : &left, mask) < 0)
+			return -1;
+		over = over || timeout_over(limit, &left);
+		n = real()->epoll_wait(epfd, events, max, 0);
+		if (n || over)
+			return n;
+	}
 }
 
-/* An epoll set can be polled, and ppoll exchanges the signal mask for as long as it sleeps: a
- * signal that comes before or after that is still there for the next one. What another thread takes
- * meanwhile is no reason to return. */
+static void restore(void *before)
+{
+	pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
 static int poll_and_wait(int epfd, struct epoll_event *events, int max,
 	const struct timespec *timeout, const sigset_t *mask)
 {
 	struct timeout limit = timeout_start(timeout);
-	struct timespec left = {0, 0};
-	bool over = is_now(timeout);
+	int err, n = real()->epoll_wait(epfd, events, max, 0);
+	sigset_t all, before;
 
-	for (;;) {
-		struct pollfd set = {.fd = epfd, .events = POLLIN};
-		int n = real()->epoll_wait(epfd, events, max, 0);
-
-		if (n || over)
-			return n;
-		timeout_over(&limit, &left);
-		if (real()->ppoll(&set, 1, timeout ? &left : NULL, mask) < 0)
-			return -1;
-		over = timeout_over(&limit, &left);
-	}
+	if (n || limit.zero)
+		return n;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pthread_cleanup_push(restore, &before);
+	n = poll_until(epfd, events, max, &limit, mask ? mask : &before);
+	err = errno;
+	pthread_cleanup_pop(1);
+	errno = err;
+	return n;
 }
 
 /* What epoll_wait can do: without a mask, and in whole milliseconds. */
@@ -51,6 +71,18 @@ static bool suits_epoll_wait(const struct timespec *timeout, const sigset_t *mas
 {
 	return !mask &&
 	       (!timeout || (timeout->tv_nsec % NS_IN_MS == 0 && timeout->tv_sec < LONGEST));
+}
+
+/* Where the kernel counts ticks epoll_wait may be back before the time is over. */
+static int wait_in_ms(int epfd, struct epoll_event *events, int max, const struct timespec *timeout)
+{
+	struct timeout limit = timeout_start(timeout);
+	int n = real()->epoll_wait(epfd, events, max, timeout_to_ms(timeout));
+	struct timespec left;
+
+	if (n || timeout_over(&limit, &left))
+		return n;
+	return poll_and_wait(epfd, events, max, &left, NULL);
 }
 
 /* In the kernel's order. */
@@ -64,7 +96,7 @@ static int wait_older(int epfd, struct epoll_event *events, int max, const struc
 	if (mask && !usermem_loadable(mask, SIGSET_BYTES))
 		return fail(EFAULT);
 	if (suits_epoll_wait(timeout, mask))
-		return real()->epoll_wait(epfd, events, max, timeout_to_ms(timeout));
+		return wait_in_ms(epfd, events, max, timeout);
 	return poll_and_wait(epfd, events, max, timeout, mask);
 }
 

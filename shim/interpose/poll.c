@@ -5,6 +5,7 @@
 #include "core/selectset.h"
 #include "core/timeout.h"
 #include "core/usermem.h"
+#include "sys/oldpoll.h"
 
 static SHIM_LONG_WAY int long_poll(struct pollfd *fds, nfds_t n, int timeout)
 {
@@ -28,12 +29,47 @@ int __poll_chk(struct pollfd *fds, nfds_t n, int timeout, size_t size)
 	return poll(fds, n, timeout);
 }
 
+static bool good(const struct timespec *timeout, const sigset_t *mask)
+{
+	return (!timeout || usermem_loadable(timeout, sizeof(*timeout))) &&
+	       (!mask || usermem_loadable(mask, 8));
+}
+
+static int fail(int err)
+{
+	return (int)outcome_return(outcome_err(err));
+}
+
+/* What the kernel would say of these arguments. */
+static int refused(int n, const fd_set *in, const fd_set *out, const fd_set *except)
+{
+	const fd_set *sets[] = {in, out, except};
+	size_t bytes = ((size_t)n + NFDBITS - 1) / NFDBITS * sizeof(fd_mask);
+
+	if (n < 0)
+		return EINVAL;
+	for (int i = 0; i < 3; i++) {
+		if (sets[i] && n && !usermem_loadable(sets[i], bytes))
+			return EFAULT;
+	}
+	return 0;
+}
+
+static int foreign_ppoll(
+	struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
+{
+	int saved = errno, ready = real()->ppoll(fds, n, timeout, mask);
+
+	if (ready >= 0 || errno != ENOSYS)
+		return ready;
+	errno = saved;
+	return good(timeout, mask) ? oldpoll_ppoll(fds, n, timeout, mask) : fail(EFAULT);
+}
+
 int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
 {
-	if (!pollset_concerned(fds, n) ||
-		(timeout && !usermem_loadable(timeout, sizeof(*timeout))) ||
-		(mask && !usermem_loadable(mask, 8)))
-		return real()->ppoll(fds, n, timeout, mask);
+	if (!pollset_concerned(fds, n) || !good(timeout, mask))
+		return foreign_ppoll(fds, n, timeout, mask);
 	return (int)outcome_return(pollset_wait(fds, n, timeout, mask, POLLSET_UNASKED));
 }
 
@@ -74,21 +110,36 @@ static SHIM_LONG_WAY int long_select(
 
 int select(int n, fd_set *in, fd_set *out, fd_set *except, struct timeval *timeout)
 {
-	if (!concerned(n, in, out, except))
-		return real()->select(n, in, out, except, timeout);
-	return long_select(n, in, out, except, timeout);
+	int saved = errno, ready, err;
+
+	if (concerned(n, in, out, except))
+		return long_select(n, in, out, except, timeout);
+	ready = real()->select(n, in, out, except, timeout); /* libc's may be a pselect6 */
+	if (ready >= 0 || errno != ENOSYS)
+		return ready;
+	errno = saved;
+	err = refused(n, in, out, except);
+	if (!err && timeout && !usermem_loadable(timeout, sizeof(*timeout)))
+		err = EFAULT;
+	if (!err && timeout && (timeout->tv_sec < 0 || timeout->tv_usec < 0))
+		err = EINVAL;
+	return err ? fail(err) : long_select(n, in, out, except, timeout);
 }
 
 int pselect(int n, fd_set *in, fd_set *out, fd_set *except, const struct timespec *timeout,
 	const sigset_t *mask)
 {
 	struct selectset set = {.n = n, .in = in, .out = out, .except = except};
+	int saved = errno, ready, err;
 
-	if (!selectset_concerned(&set) ||
-		(timeout && !usermem_loadable(timeout, sizeof(*timeout))) ||
-		(mask && !usermem_loadable(mask, 8)))
-		return real()->pselect(n, in, out, except, timeout, mask);
-	return (int)outcome_return(selectset_wait(&set, timeout, mask));
+	if (selectset_concerned(&set) && good(timeout, mask))
+		return (int)outcome_return(selectset_wait(&set, timeout, mask));
+	ready = real()->pselect(n, in, out, except, timeout, mask);
+	if (ready >= 0 || errno != ENOSYS)
+		return ready;
+	errno = saved;
+	err = good(timeout, mask) ? refused(n, in, out, except) : EFAULT;
+	return err ? fail(err) : (int)outcome_return(selectset_wait(&set, timeout, mask));
 }
 
 SYMBOLS_POLL(SHIM_NO_ALIAS, SHIM_ALIAS)

@@ -13,13 +13,16 @@
 
 enum { MOST = 256 };
 
-/* Streams that were opened here. A place is taken by its pid, and given back by it. */
+/* Streams that were opened here. A place is taken by its pid, and given back by it. The fd is kept
+ * as other threads may close the stream at any time; 0 is none, it is one too high. */
 static struct opened {
 	_Atomic pid_t pid;
+	_Atomic int fd;
 	FILE *_Atomic stream;
 } all[MOST];
 
 static const pid_t reserved = -1;
+static _Atomic bool any;
 
 static struct opened *take_place(void)
 {
@@ -34,6 +37,7 @@ static struct opened *take_place(void)
 
 static void give_place(struct opened *place)
 {
+	atomic_store(&place->fd, 0);
 	atomic_store(&place->stream, NULL);
 	atomic_store(&place->pid, 0);
 }
@@ -44,8 +48,7 @@ static int add_actions(posix_spawn_file_actions_t *actions, int end, int target)
 	int err = 0;
 
 	for (int i = 0; i < MOST && !err; i++) {
-		FILE *stream = atomic_load(&all[i].stream);
-		int fd = stream ? real()->fileno(stream) : -1;
+		int fd = atomic_load(&all[i].fd) - 1;
 
 		if (fd >= 0 && fd != target)
 			err = posix_spawn_file_actions_addclose(actions, fd);
@@ -68,11 +71,33 @@ static int start_shell(pid_t *pid, const char *command, int end, int target)
 	return err;
 }
 
+static struct opened *place_of(const FILE *stream)
+{
+	for (int i = 0; i < MOST; i++) {
+		if (atomic_load(&all[i].stream) == stream)
+			return &all[i];
+	}
+	return NULL;
+}
+
+/* A stream that was closed by fclose has left its place behind. */
+static void note(struct opened *place, FILE *stream, int fd, pid_t pid)
+{
+	struct opened *stale = place_of(stream);
+
+	if (stale)
+		give_place(stale);
+	atomic_store(&place->pid, pid);
+	atomic_store(&place->fd, fd + 1);
+	atomic_store(&place->stream, stream);
+	atomic_store(&any, true);
+}
+
 /* The shell at one end of the pipe, and a stream at the other. */
 static FILE *open_between(
 	struct opened *place, const int ends[2], const char *command, const char *mode)
 {
-	int ours = mode[0] == 'r' ? 0 : 1;
+	int ours = strchr(mode, 'r') ? 0 : 1;
 	FILE *stream = real()->fdopen(ends[ours], ours ? "w" : "r");
 	pid_t pid = 0;
 	int err;
@@ -89,8 +114,7 @@ static FILE *open_between(
 	}
 	if (!strchr(mode, 'e'))
 		real()->fcntl(ends[ours], F_SETFD, 0);
-	atomic_store(&place->pid, pid);
-	atomic_store(&place->stream, stream);
+	note(place, stream, ends[ours], pid);
 	return stream;
 }
 
@@ -113,7 +137,7 @@ static SHIM_LONG_WAY FILE *older_popen(const char *command, const char *mode, in
 	else
 		give_place(place);
 	err = errno;
-	real()->close(ends[mode[0] == 'r' ? 1 : 0]);
+	real()->close(ends[strchr(mode, 'r') ? 1 : 0]);
 	errno = err;
 	return stream;
 }
@@ -146,16 +170,15 @@ static int wait_for(pid_t pid)
 
 int pclose(FILE *stream)
 {
-	for (int i = 0; i < MOST && stream; i++) {
-		pid_t pid = atomic_load(&all[i].pid);
+	struct opened *place = stream && atomic_load(&any) ? place_of(stream) : NULL;
+	pid_t pid;
 
-		if (atomic_load(&all[i].stream) != stream)
-			continue;
-		give_place(&all[i]);
-		real()->fclose(stream);
-		return wait_for(pid);
-	}
-	return real()->pclose(stream);
+	if (!place)
+		return real()->pclose(stream);
+	pid = atomic_load(&place->pid);
+	give_place(place);
+	real()->fclose(stream);
+	return wait_for(pid);
 }
 
 SYMBOLS_POPEN(SHIM_NO_ALIAS, SHIM_ALIAS)

@@ -45,6 +45,18 @@ long rawcall_poll(const struct rawcall *call)
 	return poll(fds, n, (int)call->a[2]);
 }
 
+/* False with the kernel's answer, where it knows the call. */
+static bool lacks(const struct rawcall *call, long *answer)
+{
+	int saved = errno;
+
+	*answer = rawcall_through(call);
+	if (*answer >= 0 || errno != ENOSYS)
+		return false;
+	errno = saved;
+	return true;
+}
+
 long rawcall_ppoll(const struct rawcall *call)
 {
 	struct pollfd *fds = (struct pollfd *)call->a[0];
@@ -53,8 +65,11 @@ long rawcall_ppoll(const struct rawcall *call)
 	const sigset_t *mask = (const sigset_t *)call->a[3];
 	struct timeout running;
 	struct outcome outcome;
+	long ret;
 
-	if (!pollset_concerned(fds, n) || !good_timeout(timeout) || !good_mask(mask, call->a[4]))
+	if (!pollset_concerned(fds, n))
+		return lacks(call, &ret) ? ppoll(fds, n, timeout, mask) : ret;
+	if (!good_timeout(timeout) || !good_mask(mask, call->a[4]))
 		return rawcall_through(call);
 	running = timeout_start(timeout);
 	outcome = pollset_wait(fds, n, timeout, mask, POLLSET_UNASKED);
@@ -104,6 +119,14 @@ static bool good_mask_argument(const struct mask_argument *arg)
 	return !arg || (usermem_loadable(arg, sizeof(*arg)) && good_mask(arg->mask, arg->size));
 }
 
+static long older_pselect6(const struct selectset *set, const struct timespec *timeout,
+	const struct mask_argument *arg)
+{
+	if (arg && !usermem_loadable(arg, sizeof(*arg)))
+		return outcome_return(outcome_err(EFAULT));
+	return pselect(set->n, set->in, set->out, set->except, timeout, arg ? arg->mask : NULL);
+}
+
 long rawcall_pselect6(const struct rawcall *call)
 {
 	struct selectset set = selectset_of(call);
@@ -111,8 +134,11 @@ long rawcall_pselect6(const struct rawcall *call)
 	const struct mask_argument *arg = (const struct mask_argument *)call->a[5];
 	struct timeout running;
 	struct outcome outcome;
+	long ret;
 
-	if (!selectset_concerned(&set) || !good_timeout(timeout) || !good_mask_argument(arg))
+	if (!selectset_concerned(&set))
+		return lacks(call, &ret) ? older_pselect6(&set, timeout, arg) : ret;
+	if (!good_timeout(timeout) || !good_mask_argument(arg))
 		return rawcall_through(call);
 	running = timeout_start(timeout);
 	outcome = selectset_wait(&set, timeout, arg ? arg->mask : NULL);

@@ -42,9 +42,7 @@ static bool is_empty_set(uintptr_t set)
 
 static bool select_takes(uintptr_t set)
 {
-	const struct timespec now = {0, 0};
-
-	return raw_syscall6(SYS_pselect6, INT_MAX, (long)set, 0, 0, (long)&now, 0) == 0;
+	return raw_select_now(INT_MAX, (void *)set) == 0;
 }
 
 /* select looks at no more numbers than the process's table has room for, whatever it is asked, and

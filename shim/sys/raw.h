@@ -102,6 +102,30 @@ static inline long raw_futex(const void *word, int op, uint32_t value)
 	return raw_futex_until(word, op, value, NULL);
 }
 
+/* Without waiting; by the older call where there is one. */
+static inline long raw_poll_now(void *fds, unsigned n)
+{
+#ifdef SYS_poll
+	return raw_syscall3(SYS_poll, (long)fds, n, 0);
+#else
+	struct timespec now = {0, 0};
+
+	return raw_syscall6(SYS_ppoll, (long)fds, n, (long)&now, 0, 0, 0);
+#endif
+}
+
+/* Of what can be read. */
+static inline long raw_select_now(int n, void *fds)
+{
+	struct timespec now = {0, 0};
+
+#ifdef SYS_select
+	return raw_syscall6(SYS_select, n, (long)fds, 0, 0, (long)&now, 0);
+#else
+	return raw_syscall6(SYS_pselect6, n, (long)fds, 0, 0, (long)&now, 0);
+#endif
+}
+
 static inline int raw_getpid(void)
 {
 	return (int)raw_syscall3(SYS_getpid, 0, 0, 0);

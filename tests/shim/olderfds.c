@@ -2,6 +2,8 @@
  * 2.6.22 to 2.6.28, close_range, limits. */
 #include "older.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -286,6 +288,25 @@ static void without_room(void)
 	SAY(close_range(200, 203, CLOSE_RANGE_CLOEXEC));
 }
 
+static void *apart(void *arg)
+{
+	(void)arg;
+	unshare(CLONE_FILES);
+	dup2(1, 230);
+	SAY(close_range(225, 235, 0));
+	SAY(fcntl(230, F_GETFD));
+	return NULL;
+}
+
+/* A thread whose fds are not those of the process. */
+static void of_a_thread(void)
+{
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, apart, NULL);
+	pthread_join(thread, NULL);
+}
+
 static void ranges(void)
 {
 	in_child(nothing);
@@ -298,11 +319,12 @@ static void ranges(void)
 	in_child(from_200);
 	in_child(refused);
 	in_child(without_room);
+	in_child(of_a_thread);
 }
 
 static void limits(void)
 {
-	struct rlimit limit, old;
+	struct rlimit limit, old, wrong = {2, 1};
 
 	SAY(getrlimit(RLIMIT_CORE, &limit));
 	limit.rlim_cur = 0;
@@ -311,6 +333,40 @@ static void limits(void)
 	SAY((long)old.rlim_cur);
 	SAY(prlimit(getpid(), RLIMIT_CORE, &old, &limit));
 	SAY(getrlimit(-1, &limit));
+	SAY(prlimit(0, -1, NULL, NULL));
+	limit.rlim_cur = 4096;
+	SAY(prlimit(0, RLIMIT_CORE, &limit, &limit));
+	SAY((long)limit.rlim_cur);
+	SAY(getrlimit(RLIMIT_CORE, &old));
+	SAY((long)old.rlim_cur);
+	limit.rlim_cur = 17;
+	SAY(prlimit(0, RLIMIT_CORE, &wrong, &limit));
+	SAY((long)limit.rlim_cur);
+}
+
+static void ask_shell(const char *command, const char *mode)
+{
+	char line[64] = "";
+	FILE *stream = popen(command, mode);
+
+	SAY(stream ? fcntl(fileno(stream), F_GETFD) : -1);
+	if (stream) {
+		printf("    %s\n", fgets(line, sizeof(line), stream) ? "a line" : "nothing");
+		SAY(pclose(stream));
+	}
+}
+
+static void shells(void)
+{
+	FILE *one = popen("exit 3", "r"), *other;
+
+	SAY(fclose(one) >= 0);
+	other = popen("exit 5", "r"); /* it may have the same address */
+	SAY(pclose(other));
+	ask_shell("echo a; exit 1", "r");
+	ask_shell("echo b", "re");
+	ask_shell("echo c", "er");
+	ask_shell("echo d", "rw");
 }
 
 int main(void)
@@ -325,5 +381,6 @@ int main(void)
 	messages();
 	ranges();
 	limits();
+	shells();
 	return 0;
 }

@@ -1,7 +1,8 @@
 /* epoll_pwait and epoll_pwait2, by libc's functions and by syscall(): what they answer, which
  * signals they let in, and when they return. "answers" prints what does not depend on time;
- * "signals" passes where no signal is lost; "times" passes where no wait
- * returns early, and the median one at most 50 us later than a sleep of that time. */
+ * "signals" passes where no signal is lost, "taken" where none is that comes as another thing ends
+ * the sleep; "times" passes where no wait returns early, and the median one at most 50 us later
+ * than a sleep of that time. */
 #include "older.h"
 
 #include <pthread.h>
@@ -17,6 +18,7 @@
 
 enum {
 	SIGNALS = 10000,
+	TAKEN = 1000,
 	ROUNDS = 101,
 	NS_IN_US = 1000,
 	NS = 1000000000,
@@ -244,6 +246,59 @@ static int signals(void)
 	return interrupted != SIGNALS;
 }
 
+static int taken_pipe[2];
+
+static void count_and_take(int number)
+{
+	char byte;
+
+	if (read(taken_pipe[0], &byte, 1) == 1)
+		count(number);
+}
+
+/* With each signal comes a byte, which the handler takes. */
+static void *send_both(void *arg)
+{
+	unsigned seed = 1;
+
+	(void)arg;
+	for (int i = 0; i < TAKEN; i++) {
+		while (atomic_load(&sent) <= i)
+			;
+		for (int pause = 20000 + rand_r(&seed) % 3000; pause; pause--)
+			atomic_load(&handled);
+		if (write(taken_pipe[1], "", 1) == 1)
+			pthread_kill(waiter, SIGUSR1);
+	}
+	return NULL;
+}
+
+/* The wait ends with the event, or is interrupted: it does not go on when a handler has run. */
+static int taken(void)
+{
+	struct timespec long_one = {3600, 1};
+	pthread_t sender;
+	int set;
+
+	if (pipe(taken_pipe) || fcntl(taken_pipe[0], F_SETFL, O_NONBLOCK))
+		return 1;
+	set = set_of(taken_pipe[0], EPOLLIN);
+	signal(SIGUSR1, count_and_take);
+	sigprocmask(SIG_UNBLOCK, &usr1, NULL);
+	waiter = pthread_self();
+	alarm(60);
+	pthread_create(&sender, NULL, send_both, NULL);
+	for (int i = 0; i < TAKEN; i++) {
+		atomic_store(&sent, i + 1);
+		if (!epoll_pwait2(set, events, 4, &long_one, NULL))
+			return fprintf(stderr, "0 events after an hour\n");
+		while (atomic_load(&handled) <= i)
+			;
+	}
+	pthread_join(sender, NULL);
+	return 0;
+}
+
 static int by_number(const void *one, const void *other)
 {
 	int64_t a = *(const int64_t *)one, b = *(const int64_t *)other;
@@ -323,5 +378,7 @@ int main(int argc, char **argv)
 		return answers();
 	if (!strcmp(what, "signals"))
 		return signals();
+	if (!strcmp(what, "taken"))
+		return taken();
 	return times();
 }
