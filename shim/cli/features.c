@@ -235,7 +235,7 @@ const struct feature features[] = {
 	{"SOCK_CLOEXEC, SOCK_NONBLOCK", "2.6.27", FAMILY_CALL, has_socket_flags, by_fcntl},
 	{"O_CLOEXEC in open", "2.6.23", FAMILY_CALL, has_open_flag, by_fcntl},
 	{"F_DUPFD_CLOEXEC", "2.6.24", FAMILY_CALL, has_dupfd_flag, by_fcntl},
-	{"epoll_pwait", "2.6.19", FAMILY_CALL, has_epoll_pwait, "ppoll on the set switches the mask"},
+	{"epoll_pwait", "2.6.22", FAMILY_CALL, has_epoll_pwait, "ppoll on the set switches the mask"},
 	{"ppoll", "2.6.16", FAMILY_CALL, has_ppoll, "poll in slices, signals between them"},
 	{"pselect", "2.6.16", FAMILY_CALL, has_pselect, "poll in slices, signals between them"},
 	{"epoll_pwait2", "5.11", FAMILY_CALL, has_epoll_pwait2, "ppoll on the set keeps the time"},

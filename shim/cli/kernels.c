@@ -1,8 +1,7 @@
 /* The table: from which kernel on there is what. Only what a filter can see is here: the number of
  * a call and what is in its registers. Left out on purpose is what C libraries use without asking:
- * futex's private, bit set and clock forms, AT_EMPTY_PATH of fstatat, pselect6 and ppoll (of
- * 2.6.16; on x86-64 of 2.6.19); and flags that older kernels ignored (O_CLOEXEC, O_PATH,
- * MSG_CMSG_CLOEXEC), as a filter can refuse but not ignore. */
+ * futex's private, bit set and clock forms, AT_EMPTY_PATH of fstatat; and flags that older kernels
+ * ignored (O_CLOEXEC, O_PATH, MSG_CMSG_CLOEXEC), as a filter can refuse but not ignore. */
 #include "kernels.h"
 
 #include <errno.h>
@@ -46,7 +45,11 @@
 	#call " " what, SYS_##call, error, ABOVE, argument, value, 0
 
 const struct kernel_gap kernel_gaps[] = {
-	{KERNEL(2, 6, 19), CALL(epoll_pwait)},
+#if defined(__x86_64__) /* elsewhere of 2.6.16 */
+	{KERNEL(2, 6, 19), CALL(ppoll)},
+	{KERNEL(2, 6, 19), CALL(pselect6)},
+#endif
+	{KERNEL(2, 6, 22), CALL(epoll_pwait)},
 	{KERNEL(2, 6, 19), BITS(unshare, "CLONE_NEWUTS, CLONE_NEWIPC", 0, 0x0c000000, EINVAL)},
 	{KERNEL(2, 6, 22), CALL(eventfd)},
 	{KERNEL(2, 6, 22), CALL(signalfd)},

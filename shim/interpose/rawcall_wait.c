@@ -12,17 +12,28 @@ enum { NS = 1000000000, NS_IN_US = 1000, SIGSET_BYTES = 8 };
 
 /* Where arguments are bad the kernel is left to say so: it looks at these before it looks at any
  * fd. */
-static bool good_timeout(const struct timespec *timeout)
+/* What a kernel says of these: 0 or an errno value. */
+static int wrong_timeout(const struct timespec *timeout)
 {
 	if (!timeout)
-		return true;
-	return usermem_loadable(timeout, sizeof(*timeout)) && timeout->tv_sec >= 0 &&
-	       timeout->tv_nsec >= 0 && timeout->tv_nsec < NS;
+		return 0;
+	if (!usermem_loadable(timeout, sizeof(*timeout)))
+		return EFAULT;
+	return timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec >= NS ? EINVAL : 0;
 }
 
-static bool good_mask(const sigset_t *mask, long size)
+static int wrong_mask(const sigset_t *mask, long size)
 {
-	return !mask || (size == SIGSET_BYTES && usermem_loadable(mask, SIGSET_BYTES));
+	if (!mask)
+		return 0;
+	if (size != SIGSET_BYTES)
+		return EINVAL;
+	return usermem_loadable(mask, SIGSET_BYTES) ? 0 : EFAULT;
+}
+
+static int wrong_either(int first, int second)
+{
+	return first ? first : second;
 }
 
 static void store_left(const struct timeout *running, struct timespec *timeout)
@@ -57,6 +68,16 @@ static bool lacks(const struct rawcall *call, long *answer)
 	return true;
 }
 
+/* The kernel says why, where it knows the call. */
+static long refused(const struct rawcall *call, int err)
+{
+	long ret = rawcall_through(call);
+
+	if (ret < 0 && errno == ENOSYS)
+		errno = err;
+	return ret;
+}
+
 long rawcall_ppoll(const struct rawcall *call)
 {
 	struct pollfd *fds = (struct pollfd *)call->a[0];
@@ -66,11 +87,12 @@ long rawcall_ppoll(const struct rawcall *call)
 	struct timeout running;
 	struct outcome outcome;
 	long ret;
+	int err = wrong_either(wrong_timeout(timeout), wrong_mask(mask, call->a[4]));
 
+	if (err)
+		return refused(call, err);
 	if (!pollset_concerned(fds, n))
 		return lacks(call, &ret) ? ppoll(fds, n, timeout, mask) : ret;
-	if (!good_timeout(timeout) || !good_mask(mask, call->a[4]))
-		return rawcall_through(call);
 	running = timeout_start(timeout);
 	outcome = pollset_wait(fds, n, timeout, mask, POLLSET_UNASKED);
 	store_left(&running, timeout);
@@ -114,16 +136,16 @@ struct mask_argument {
 	long size;
 };
 
-static bool good_mask_argument(const struct mask_argument *arg)
+static int wrong_mask_argument(const struct mask_argument *arg)
 {
-	return !arg || (usermem_loadable(arg, sizeof(*arg)) && good_mask(arg->mask, arg->size));
+	if (!arg)
+		return 0;
+	return usermem_loadable(arg, sizeof(*arg)) ? wrong_mask(arg->mask, arg->size) : EFAULT;
 }
 
 static long older_pselect6(const struct selectset *set, const struct timespec *timeout,
 	const struct mask_argument *arg)
 {
-	if (arg && !usermem_loadable(arg, sizeof(*arg)))
-		return outcome_return(outcome_err(EFAULT));
 	return pselect(set->n, set->in, set->out, set->except, timeout, arg ? arg->mask : NULL);
 }
 
@@ -135,11 +157,12 @@ long rawcall_pselect6(const struct rawcall *call)
 	struct timeout running;
 	struct outcome outcome;
 	long ret;
+	int err = wrong_either(wrong_mask_argument(arg), wrong_timeout(timeout));
 
+	if (err)
+		return refused(call, err);
 	if (!selectset_concerned(&set))
 		return lacks(call, &ret) ? older_pselect6(&set, timeout, arg) : ret;
-	if (!good_timeout(timeout) || !good_mask_argument(arg))
-		return rawcall_through(call);
 	running = timeout_start(timeout);
 	outcome = selectset_wait(&set, timeout, arg ? arg->mask : NULL);
 	store_left(&running, timeout);
@@ -168,21 +191,11 @@ long rawcall_epoll_wait(const struct rawcall *call)
 		(int)call->a[3]);
 }
 
-/* The kernel says why, where it knows the call. */
-static long refused(const struct rawcall *call, int err)
-{
-	long ret = rawcall_through(call);
-
-	if (ret < 0 && errno == ENOSYS)
-		errno = err;
-	return ret;
-}
-
 long rawcall_epoll_pwait(const struct rawcall *call)
 {
 	const sigset_t *mask = (const sigset_t *)call->a[4];
 
-	if (!good_mask(mask, call->a[5]))
+	if (wrong_mask(mask, call->a[5]))
 		return refused(call, call->a[5] == SIGSET_BYTES ? EFAULT : EINVAL);
 	return epoll_pwait((int)call->a[0], (struct epoll_event *)call->a[1], (int)call->a[2],
 		(int)call->a[3], mask);
@@ -195,9 +208,9 @@ long rawcall_epoll_pwait2(const struct rawcall *call)
 
 	if (timeout && !usermem_loadable(timeout, sizeof(*timeout)))
 		return refused(call, EFAULT);
-	if (!good_timeout(timeout) || (mask && call->a[5] != SIGSET_BYTES))
+	if (wrong_timeout(timeout) || (mask && call->a[5] != SIGSET_BYTES))
 		return refused(call, EINVAL);
-	if (!good_mask(mask, call->a[5]))
+	if (wrong_mask(mask, call->a[5]))
 		return refused(call, EFAULT);
 	return epoll_pwait2(
 		(int)call->a[0], (struct epoll_event *)call->a[1], (int)call->a[2], timeout, mask);

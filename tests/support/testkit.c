@@ -166,11 +166,11 @@ long tk_raw_syscall(long nr, long a, long b, long c, long d, long e, long f)
 
 	switch (nr) {
 	case SYS_mmap:
-	case SYS_pselect6:
 	case SYS_recvfrom:
 	case SYS_sendto:
 		return raw_instruction(nr, a, b, c, d, e, f);
 	case SYS_epoll_pwait:
+	case SYS_pselect6:
 #ifdef SYS_epoll_pwait2
 	case SYS_epoll_pwait2:
 #endif
