@@ -219,6 +219,14 @@ static const char in_user_space[] = "a counter in user space";
 static const char by_fcntl[] = "the older call, then fcntl";
 static const char own_fd[] = "an fd of the library's";
 
+#if defined(__x86_64__)
+#define FIRST_PPOLL "2.6.19"
+#define FIRST_PWAIT "2.6.22"
+#else
+#define FIRST_PPOLL "2.6.16"
+#define FIRST_PWAIT "2.6.19"
+#endif
+
 /* clang-format off */
 const struct feature features[] = {
 	{"eventfd", "2.6.22", FAMILY_OBJECT, has_eventfd, in_user_space},
@@ -235,9 +243,9 @@ const struct feature features[] = {
 	{"SOCK_CLOEXEC, SOCK_NONBLOCK", "2.6.27", FAMILY_CALL, has_socket_flags, by_fcntl},
 	{"O_CLOEXEC in open", "2.6.23", FAMILY_CALL, has_open_flag, by_fcntl},
 	{"F_DUPFD_CLOEXEC", "2.6.24", FAMILY_CALL, has_dupfd_flag, by_fcntl},
-	{"epoll_pwait", "2.6.22", FAMILY_CALL, has_epoll_pwait, "ppoll on the set switches the mask"},
-	{"ppoll", "2.6.16", FAMILY_CALL, has_ppoll, "poll in slices, signals between them"},
-	{"pselect", "2.6.16", FAMILY_CALL, has_pselect, "poll in slices, signals between them"},
+	{"epoll_pwait", FIRST_PWAIT, FAMILY_CALL, has_epoll_pwait, "ppoll on the set switches the mask"},
+	{"ppoll", FIRST_PPOLL, FAMILY_CALL, has_ppoll, "poll in slices, signals between them"},
+	{"pselect", FIRST_PPOLL, FAMILY_CALL, has_pselect, "poll in slices, signals between them"},
 	{"epoll_pwait2", "5.11", FAMILY_CALL, has_epoll_pwait2, "ppoll on the set keeps the time"},
 	{"EPOLLEXCLUSIVE", "4.5", FAMILY_CALL, has_exclusive, "taken away: every waiter wakes"},
 	{"EPOLLWAKEUP", "3.5", FAMILY_CALL, has_wakeup, "taken away: the machine may sleep"},

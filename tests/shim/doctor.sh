@@ -4,7 +4,7 @@
 efdshim=$(realpath "${EFDSHIM:-$root/build/efdshim}")
 versions=(2.6.18 2.6.22 2.6.32 3.10 4.4 5.4)
 # what a filter cannot take away, as it is in memory or was always ignored
-beyond='EPOLLEXCLUSIVE|EPOLLWAKEUP|EPOLLRDHUP|O_CLOEXEC in open|ppoll|pselect'
+beyond='EPOLLEXCLUSIVE|EPOLLWAKEUP|EPOLLRDHUP|O_CLOEXEC in open'
 
 # rows: NAME|SINCE|STATE|WHY, of the features, from the JSON on stdin.
 rows() { sed -nE 's/^\t\t\{"name": "(.*)", "since": "(.*)", "state": "(.*)", "why": "(.*)"\},?$/\1|\2|\3|\4/p'; }

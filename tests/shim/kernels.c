@@ -24,7 +24,6 @@ struct range {
 
 #if defined(__x86_64__)
 static const struct range calls[] = {
-	{"2.6.19", 270, 271},
 	{"2.6.22", 280, 282},
 	{"2.6.25", 283, 283},
 	{"2.6.22", 284, 284},

@@ -169,11 +169,11 @@ static int signals(void)
 	waiter = pthread_self();
 	alarm(50);
 	pthread_create(&sender, NULL, send_all, NULL);
-	for (int i = 0; i < SIGNALS; i++) {
+	for (int i; (i = atomic_load(&handled)) < SIGNALS;) { /* a wait may let two in */
 		struct pollfd one = {.fd = i % 2 ? ends[0] : eventfd(0, 0), .events = POLLIN};
 		int n = ppoll(&one, 1, NULL, &none);
 
-		if (n != -1 || errno != EINTR || atomic_load(&handled) != i + 1)
+		if (n != -1 || errno != EINTR || atomic_load(&handled) <= i)
 			return fprintf(stderr, "%d after %d signals: %m\n", n, i);
 		if (i % 2 == 0)
 			close(one.fd);
