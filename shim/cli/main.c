@@ -1,6 +1,7 @@
 /* efdshim, the launcher: one verb per file. */
 #include "cli.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -39,6 +40,25 @@ static void print_help(void)
 	       "  --version   the version\n");
 }
 
+static int verb(int argc, char **argv)
+{
+	for (int i = 0; i < VERB_COUNT; i++) {
+		if (strcmp(argv[1], verbs[i].name) == 0)
+			return verbs[i].run(argc - 1, argv + 1);
+	}
+	cli_complain("unknown verb %s (see 'efdshim --help')", argv[1]);
+	return CLI_USAGE;
+}
+
+/* Output that did not arrive is not success. */
+static int finish(int code)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return code;
+	cli_complain("standard output: %s", strerror(errno));
+	return code == CLI_OK ? CLI_FAILED : code;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 2) {
@@ -47,16 +67,11 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
 		print_help();
-		return CLI_OK;
+		return finish(CLI_OK);
 	}
 	if (strcmp(argv[1], "--version") == 0) {
 		printf("efdshim " CLI_VERSION "\n");
-		return CLI_OK;
+		return finish(CLI_OK);
 	}
-	for (int i = 0; i < VERB_COUNT; i++) {
-		if (strcmp(argv[1], verbs[i].name) == 0)
-			return verbs[i].run(argc - 1, argv + 1);
-	}
-	cli_complain("unknown verb %s (see 'efdshim --help')", argv[1]);
-	return CLI_USAGE;
+	return finish(verb(argc, argv));
 }

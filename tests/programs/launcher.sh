@@ -49,6 +49,10 @@ expect 'help names the verb run' 0 '*run*' "$efdshim" --help
 expect 'run --help lists options and exit codes' 0 '*--stats*125*127*' "$efdshim" run --help
 expect 'version' 0 'efdshim 0.1.0' "$efdshim" --version
 refuse 'no verb is wrong usage' 2 'efdshim: *' "$efdshim"
+for verb in --help doctor; do
+	refuse "output that does not arrive: $verb" 1 'efdshim: standard output: No space*' \
+		env EFDSHIM_DIR="$tmp" sh -c '"$0" "$1" >/dev/full' "$efdshim" $verb
+done
 refuse 'an unknown verb is wrong usage' 2 'efdshim: unknown verb fly*' "$efdshim" fly
 refuse 'an unknown option is wrong usage' 2 'efdshim: unknown option --fly*' "$efdshim" run --fly -- true
 refuse 'no command is wrong usage' 2 'efdshim: *' "$efdshim" run --stats --
