@@ -90,8 +90,11 @@ static void rounds(struct crowd *crowd)
 		pthread_barrier_wait(&crowd->start);
 		pthread_barrier_wait(&crowd->pause);
 		levelkit_check(&crowd->m);
-		if (round.left % 64 == 0)
+		if (round.left % 64 == 0) {
 			atomic_store(&crowd->m.slot->count, crowd->base);
+			/* it may have been at its limit */
+			level_settle(crowd->m.slot, CLASS_IN, crowd->m.fifo, LEVEL_DOWN, false);
+		}
 		level_settle(crowd->m.slot, CLASS_IN, crowd->m.fifo, LEVEL_UP, false);
 	}
 	atomic_store(&crowd->over, true);
