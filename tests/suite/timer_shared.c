@@ -85,6 +85,7 @@ Test(timer_shared, a_child_waits_for_what_its_parent_set)
 	for (enum way way = 0; way < WAYS; way++) {
 		int fd = new_timer(0), set = new_set_of(fd, IN, 5);
 		set_timer(fd, 0, 30 * MS, 0);
+		let_threads_start();
 		pid_t pid = fork();
 		if (!pid)
 			_exit(!waits(way, fd, set));
@@ -102,6 +103,7 @@ Test(timer_shared, a_parent_waits_for_what_its_child_set_and_left)
 		struct itimerspec to = spec(50 * MS, 0);
 		if (i >= WAYS)
 			set_timer(fd, 0, 3600 * SECOND, 0);
+		let_threads_start();
 		pid_t pid = fork();
 		if (!pid) {
 			tk_wait_process_asleep(getppid());
@@ -122,10 +124,12 @@ Test(timer_shared, who_set_it_is_killed)
 		int fd = new_timer(0), set = new_set_of(fd, IN, 5), ends[2];
 		char told_by = 0;
 		cr_assert_eq(pipe(ends), 0);
+		let_threads_start();
 		pid_t pid = fork();
 		if (!pid) {
 			struct itimerspec to = spec(100 * MS, 0);
 			timerfd_settime(fd, 0, &to, NULL);
+			let_threads_start();
 			if (!fork()) {
 				bool good;
 				kill(getppid(), SIGKILL);
@@ -200,6 +204,7 @@ Test(timer_shared, a_process_becomes_another_program)
 {
 	for (enum way way = 0; way < WAYS; way++) {
 		int fd = new_timer(0), set = new_set_of(fd, IN, 5);
+		let_threads_start();
 		pid_t pid = fork();
 		if (!pid) {
 			struct itimerspec to = spec(100 * MS, 0);

@@ -3,11 +3,13 @@
 #define TIMERKIT_H
 
 #include <criterion/criterion.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
@@ -59,6 +61,21 @@ __attribute__((unused)) static int new_timer(int flags)
 	int fd = timerfd_create(CLOCK_MONOTONIC, flags);
 	cr_assert_geq(fd, 0);
 	return fd;
+}
+
+/* A fork copies what a thread that is just starting has locked in the sanitizers' runtime. */
+__attribute__((unused)) static void let_threads_start(void)
+{
+#ifdef __SANITIZE_ADDRESS__
+	DIR *tasks = opendir("/proc/self/task");
+	for (struct dirent *task; tasks && (task = readdir(tasks));) {
+		pid_t tid = atoi(task->d_name);
+		if (tid && tid != getpid())
+			tk_wait_asleep(tid);
+	}
+	if (tasks)
+		closedir(tasks);
+#endif
 }
 
 __attribute__((unused)) static void set_timer(int fd, int flags, int64_t value, int64_t interval)
